@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "memio/result.h"
+#include "memio/unique_fd.h"
+
+namespace memio {
+
+// A message as it stands on the wire: its text without the NUL, and the descriptors that came with it.
+struct Frame {
+  std::string text;
+  std::vector<UniqueFd> fds;
+};
+
+// NUL-terminated messages with file descriptors, over a non-blocking Unix stream socket. Knows no event loop: the owner
+// calls receive() when the socket is readable and flush() when it is writable and wants_write() says so.
+//
+// Which message do descriptors belong to? The sender gives a message that has any a sendmsg(2) of its own,
+// and the kernel ends a read right after the piece they came with. So on the receiver's side they belong to the
+// message that the last byte of that read is part of.
+//
+// Not thread-safe. After an error the channel is of no more use; its owner closes it.
+class Channel {
+ public:
+  struct Limits {
+    std::size_t message = std::size_t{1} << 20;   // bytes of an incoming message
+    std::size_t queued = std::size_t{16} << 20;   // bytes waiting to be sent
+    std::size_t fds = 16;                         // descriptors with an incoming message
+  };
+
+  enum class Input : std::uint8_t { some, none, end };  // bytes came, would block, the peer closed
+
+  // Takes over a connected socket, which must be non-blocking.
+  explicit Channel(UniqueFd socket);
+  Channel(UniqueFd socket, Limits limits);
+
+  [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+
+  // Reads from the socket once, at most `most` bytes. Never blocks.
+  // Errors: message_too_large; protocol_violation for more descriptors than allowed; disconnected; system.
+  Result<Input> receive(std::size_t most = 64 * 1024);
+
+  // The next whole message, if there is one.
+  [[nodiscard]] std::optional<Frame> next();
+
+  // Queues a message and its descriptors; flush() sends it. Error: limit_exceeded if too much is waiting already.
+  Result<void> send(std::string_view text, std::vector<UniqueFd> fds = {});
+
+  // Sends what the socket takes now. Never blocks, never raises SIGPIPE. Errors: disconnected, system.
+  Result<void> flush();
+
+  [[nodiscard]] bool wants_write() const noexcept { return !outgoing_.empty(); }
+  [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_; }
+
+ private:
+  // A run of bytes that goes out in order; `fds`, if any, go out with its first byte.
+  struct Piece {
+    std::string bytes;
+    std::vector<UniqueFd> fds;
+  };
+
+  // Cuts what was just read (incoming_ from `old_size`) into messages.
+  Result<void> split(std::size_t old_size, std::vector<UniqueFd> fds);
+
+  UniqueFd socket_;
+  Limits limits_;
+  std::string incoming_;                // of the message that is not whole yet
+  std::vector<UniqueFd> incoming_fds_;  // that came with it so far
+  std::deque<Frame> ready_;
+  std::deque<Piece> outgoing_;
+  std::size_t sent_ = 0;  // bytes of outgoing_.front() already sent
+  std::size_t queued_ = 0;
+};
+
+}  // namespace memio

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#include "memio/channel.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+
+namespace memio {
+
+namespace {
+
+constexpr std::size_t kernel_max_fds = 253;  // SCM_MAX_FD
+
+constexpr std::size_t max_piece = std::size_t{64} * 1024;  // a piece this long gets no further message
+
+using ControlBuffer = std::array<std::byte, CMSG_SPACE(kernel_max_fds * sizeof(int))>;
+
+// Every descriptor of a received message, owned from here on.
+std::vector<UniqueFd> take_fds(msghdr& message) {
+  std::vector<UniqueFd> fds;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+bool connection_is_gone(int error_number) { return error_number == EPIPE || error_number == ECONNRESET; }
+
+}  // namespace
+
+Channel::Channel(UniqueFd socket) : Channel(std::move(socket), Limits{}) {}
+
+Channel::Channel(UniqueFd socket, Limits limits) : socket_(std::move(socket)), limits_(limits) {}
+
+Result<Channel::Input> Channel::receive(std::size_t most) {
+  const std::size_t old_size = incoming_.size();
+  incoming_.resize(old_size + most);
+  alignas(cmsghdr) ControlBuffer control;
+  iovec part{incoming_.data() + old_size, most};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t n = 0;
+  do n = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  const int error_number = errno;
+  incoming_.resize(old_size + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  if (n < 0) {
+    if (error_number == EAGAIN || error_number == EWOULDBLOCK) return Input::none;
+    if (connection_is_gone(error_number)) return Input::end;
+    return fail_errno(error_number, "reading from the socket");
+  }
+  auto fds = take_fds(message);
+  if ((message.msg_flags & MSG_CTRUNC) != 0)
+    return fail(Errc::protocol_violation, "a message's file descriptors could not all be received");
+  if (n == 0) return Input::end;
+  if (auto result = split(old_size, std::move(fds)); !result) return fail(std::move(result.error()));
+  return Input::some;
+}
+
+Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
+  std::size_t start = 0;
+  for (std::size_t end = incoming_.find('\0', old_size); end != std::string::npos; end = incoming_.find('\0', start)) {
+    if (end - start > limits_.message) break;
+    ready_.push_back({incoming_.substr(start, end - start), std::move(incoming_fds_)});
+    incoming_fds_.clear();
+    start = end + 1;
+  }
+  incoming_.erase(0, start);
+  if (incoming_.size() > limits_.message)
+    return fail(Errc::message_too_large, "a message is longer than " + std::to_string(limits_.message) + " bytes");
+  auto& owner = incoming_.empty() && start > 0 ? ready_.back().fds : incoming_fds_;
+  if (owner.size() + fds.size() > limits_.fds)
+    return fail(Errc::protocol_violation,
+                "a message came with more than " + std::to_string(limits_.fds) + " file descriptors");
+  std::move(fds.begin(), fds.end(), std::back_inserter(owner));
+  return {};
+}
+
+std::optional<Frame> Channel::next() {
+  if (ready_.empty()) return std::nullopt;
+  Frame frame = std::move(ready_.front());
+  ready_.pop_front();
+  return frame;
+}
+
+Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
+  if (queued_ + text.size() + 1 > limits_.queued)
+    return fail(Errc::limit_exceeded, "more than " + std::to_string(limits_.queued) + " bytes wait to be read by the peer");
+  if (fds.size() > kernel_max_fds)
+    return fail(Errc::limit_exceeded, "a message carries at most " + std::to_string(kernel_max_fds) + " file descriptors");
+  // A piece is freed when all of it is sent, so one that a slow peer never finishes must not grow for ever.
+  const bool append = fds.empty() && !outgoing_.empty() && outgoing_.back().fds.empty() &&
+                      outgoing_.back().bytes.size() < max_piece;
+  if (!append) outgoing_.push_back({std::string(), std::move(fds)});
+  outgoing_.back().bytes.append(text).push_back('\0');
+  queued_ += text.size() + 1;
+  return {};
+}
+
+Result<void> Channel::flush() {
+  while (!outgoing_.empty()) {
+    Piece& piece = outgoing_.front();
+    iovec part{piece.bytes.data() + sent_, piece.bytes.size() - sent_};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) ControlBuffer control;
+    if (!piece.fds.empty()) {
+      message.msg_control = control.data();
+      message.msg_controllen = CMSG_SPACE(piece.fds.size() * sizeof(int));
+      std::memset(control.data(), 0, message.msg_controllen);
+      cmsghdr* c = CMSG_FIRSTHDR(&message);
+      c->cmsg_level = SOL_SOCKET;
+      c->cmsg_type = SCM_RIGHTS;
+      c->cmsg_len = CMSG_LEN(piece.fds.size() * sizeof(int));
+      for (std::size_t i = 0; i < piece.fds.size(); ++i) {
+        const int fd = piece.fds[i].get();
+        std::memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof fd);
+      }
+    }
+    const ssize_t n = ::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
+      if (connection_is_gone(errno)) return fail(Errc::disconnected);
+      return fail_errno(errno, "writing to the socket");
+    }
+    piece.fds.clear();
+    sent_ += static_cast<std::size_t>(n);
+    queued_ -= static_cast<std::size_t>(n);
+    if (sent_ < piece.bytes.size()) continue;
+    outgoing_.pop_front();
+    sent_ = 0;
+  }
+  return {};
+}
+
+}  // namespace memio

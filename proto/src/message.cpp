@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "memio/message.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace memio {
+
+namespace {
+
+unsigned nesting(std::string_view text) {
+  unsigned depth = 0;
+  unsigned deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+tl::unexpected<Error> malformed(std::string reason) { return fail(Errc::malformed_message, std::move(reason)); }
+
+// Finds a member that an object has twice, while the text is parsed. The parser itself would keep the last one and say
+// nothing, and the next program to look at the message might keep the first.
+class DuplicateFinder {
+ public:
+  bool operator()(int /*depth*/, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start)
+      open_.emplace_back();
+    else if (event == Json::parse_event_t::object_end)
+      open_.pop_back();
+    else if (event == Json::parse_event_t::key && duplicate_.empty() &&
+             !open_.back().insert(parsed.get_ref<const std::string&>()).second)
+      duplicate_ = "'" + parsed.get_ref<const std::string&>() + "'";
+    return true;
+  }
+  // The member's name in quotes, or an empty string.
+  [[nodiscard]] const std::string& duplicate() const noexcept { return duplicate_; }
+
+ private:
+  std::vector<std::set<std::string>> open_;  // the members so far of each object that is not closed yet
+  std::string duplicate_;
+};
+
+Result<Json> parse_object(std::string_view text) {
+  if (nesting(text) > max_nesting)
+    return malformed("the message nests objects more than " + std::to_string(max_nesting) + " deep");
+  try {
+    DuplicateFinder finder;
+    auto json = Json::parse(text, std::ref(finder));
+    if (!json.is_object()) return malformed("the message is not a JSON object");
+    if (!finder.duplicate().empty()) return malformed("the message has the member " + finder.duplicate() + " twice");
+    return json;
+  } catch (const Json::parse_error& error) {
+    return malformed("the message is not JSON: an error at byte " + std::to_string(error.byte));
+  } catch (const Json::out_of_range&) {
+    return malformed("the message has a number that is too large to be read");
+  }
+}
+
+// Moves the member `name` of a message out of it. Absent members keep `value` as it is.
+template <class T>
+Result<void> take(Json& json, const char* name, T& value) {
+  const auto found = json.find(name);
+  if (found == json.end()) return {};
+  bool fits = false;
+  if constexpr (std::is_same_v<T, bool>)
+    fits = found->is_boolean();
+  else if constexpr (std::is_same_v<T, std::string>)
+    fits = found->is_string();
+  else
+    fits = found->is_object() || found->is_null();
+  if (!fits) return malformed(std::string("the message's '") + name + "' is of the wrong type");
+  if (!found->is_null()) value = std::move(*found).template get<T>();
+  json.erase(found);
+  return {};
+}
+
+Result<void> check_nothing_left(const Json& json) {
+  if (json.empty()) return {};
+  return malformed("the message has a member '" + json.begin().key() + "' that Varlink does not know");
+}
+
+// The field in which an error carries its sentence (ours) or its subject (Varlink's own).
+const char* subject_field(Errc code) {
+  switch (code) {
+    case Errc::method_not_found:
+    case Errc::method_not_implemented: return "method";
+    case Errc::interface_not_found: return "interface";
+    case Errc::invalid_parameter: return "parameter";
+    case Errc::expected_more: return nullptr;
+    default: return "message";
+  }
+}
+
+}  // namespace
+
+Result<Call> decode_call(std::string_view text) {
+  auto json = parse_object(text);
+  if (!json) return fail(std::move(json.error()));
+  Call call;
+  Result<void> result = take(*json, "method", call.method);
+  if (result) result = take(*json, "parameters", call.parameters);
+  if (result) result = take(*json, "more", call.more);
+  if (result) result = take(*json, "oneway", call.oneway);
+  if (result) result = check_nothing_left(*json);
+  if (result && call.method.empty()) result = malformed("the message has no method");
+  if (result && call.more && call.oneway) result = malformed("the message asks both for more replies and for none");
+  if (!result) return fail(std::move(result.error()));
+  return call;
+}
+
+Result<Reply> decode_reply(std::string_view text) {
+  auto json = parse_object(text);
+  if (!json) return fail(std::move(json.error()));
+  Reply reply;
+  Result<void> result = take(*json, "error", reply.error);
+  if (result) result = take(*json, "parameters", reply.parameters);
+  if (result) result = take(*json, "continues", reply.continues);
+  if (result) result = check_nothing_left(*json);
+  if (!result) return fail(std::move(result.error()));
+  return reply;
+}
+
+namespace {
+
+// Bytes that are no UTF-8 cannot stand in JSON; they can only come from our own errors quoting foreign ones.
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string encode(const Call& call) {
+  Json json = {{"method", call.method}, {"parameters", call.parameters}};
+  if (call.more) json["more"] = true;
+  if (call.oneway) json["oneway"] = true;
+  return dump(json);
+}
+
+std::string encode(const Reply& reply) {
+  Json json = {{"parameters", reply.parameters}};
+  if (!reply.error.empty()) json["error"] = reply.error;
+  if (reply.continues) json["continues"] = true;
+  return dump(json);
+}
+
+Reply to_reply(const Error& error) {
+  Reply reply{std::string(error.name())};
+  if (const char* field = subject_field(error.code)) {
+    const bool sentence = std::string_view(field) == "message";
+    reply.parameters[field] = sentence ? Error{Errc::system, error.system_errno, error.message}.text() : error.message;
+  }
+  return reply;
+}
+
+Error to_error(const Reply& reply) {
+  Error error{error_from_name(reply.error)};
+  if (error.code == Errc::protocol_violation) {
+    error.message = "memiod answered with an error that this version does not know: " + reply.error;
+    return error;
+  }
+  const char* field = subject_field(error.code);
+  const auto found = field ? reply.parameters.find(field) : reply.parameters.end();
+  const std::string subject = found != reply.parameters.end() && found->is_string() ? found->get<std::string>() : "";
+  if (field && std::string_view(field) == "message")
+    error.message = subject;
+  else
+    error.message = "memiod did not accept the " + std::string(field ? field : "call") +
+                    (subject.empty() ? "" : " '" + subject + "'");
+  return error;
+}
+
+}  // namespace memio
