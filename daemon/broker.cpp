@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "broker.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include <cerrno>
+
+#include "log.h"
+#include "methods.h"
+
+namespace memio {
+
+namespace {
+
+constexpr std::chrono::milliseconds status_interval{250};
+
+UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+// The peer of a connection, if it is one we talk to: our own user or root.
+std::optional<ucred> accepted_peer(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  if (peer.uid != ::geteuid() && peer.uid != 0) {
+    log_warning("refused a connection of process {}, which belongs to another user (uid {})", peer.pid, peer.uid);
+    return std::nullopt;
+  }
+  return peer;
+}
+
+}  // namespace
+
+Broker::Broker(EventLoop& loop, const Limits& limits)
+    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), spare_(spare_descriptor()) {
+  if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);
+}
+
+Broker::~Broker() {
+  while (!sessions_.empty()) end_session(*sessions_.front());
+}
+
+Result<void> Broker::listen(UniqueFd socket) {
+  const int fd = socket.get();
+  listeners_.push_back({std::move(socket), {}});
+  auto source = loop_.add_io(fd, EPOLLIN, [this, fd](std::uint32_t) { accept_one(fd); });
+  if (!source) return fail(std::move(source.error()));
+  listeners_.back().source = std::move(*source);
+  return {};
+}
+
+void Broker::accept_one(int listener) {
+  UniqueFd socket(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket.valid()) {
+    if (errno != EMFILE && errno != ENFILE) return;
+    log_warning("refused a connection: no file descriptor is left; raise LimitNOFILE= of memiod.service");
+    // Take it and drop it, or the loop would be told of it for ever.
+    spare_.reset();
+    UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)).reset();
+    spare_ = spare_descriptor();
+    return;
+  }
+  const auto peer = accepted_peer(socket.get());
+  if (!peer) return;
+  if (auto added = add_session(std::move(socket), Grants(), peer->pid); !added)
+    log_warning("refused a connection of process {}: {}", peer->pid, added.error().text());
+}
+
+Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<pid_t> pid) {
+  if (sessions_.size() >= limits_.sessions)
+    return fail(Errc::limit_exceeded,
+                "memiod has all the " + std::to_string(limits_.sessions) + " connections that it may have");
+  auto session = Session::make(
+      loop_, std::move(socket), std::move(grants), pid, limits_,
+      {.on_call = [this](Session& s, Call call, std::vector<UniqueFd> fds) {
+         answer_call(*this, s, call, std::move(fds));
+         status_timer_.start_timer(status_interval);
+       },
+       .on_end = [this](Session& s) { end_session(s); }});
+  if (!session) return fail(std::move(session.error()));
+  sessions_.push_back(std::move(*session));
+  status_timer_.start_timer(status_interval);
+  return {};
+}
+
+void Broker::end_session(Session& session) {
+  for (auto& watch : session.watches()) hub_.remove(watch);
+  session.watches().clear();
+  for (const auto& created : session.created())
+    if (const auto region = created.lock()) registry_.remove(region);
+  std::erase_if(sessions_, [&](const auto& other) { return other.get() == &session; });
+  status_timer_.start_timer(status_interval);
+}
+
+void Broker::update_status() {
+  ::sd_notifyf(0, "STATUS=%zu regions, %zu connections", registry_.regions().size(), sessions_.size());
+}
+
+}  // namespace memio

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "event_loop.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "log.h"
+
+namespace memio {
+
+template <class Call>
+int EventSource::guarded(sd_event_source* source, void* userdata, Call call) noexcept {
+  try {
+    // The callback may destroy the EventSource, and with it the last owner but this one.
+    const auto callback = *static_cast<std::shared_ptr<Callback>*>(userdata);
+    call(*callback);
+  } catch (const std::exception& error) {
+    log_error("giving up: {}", error.what());
+    sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
+  }
+  return 0;
+}
+
+void EventSource::set_io_events(std::uint32_t events) noexcept { sd_event_source_set_io_events(source_.get(), events); }
+
+void EventSource::start_timer(std::chrono::milliseconds delay) noexcept {
+  int enabled = SD_EVENT_OFF;
+  sd_event_source_get_enabled(source_.get(), &enabled);
+  if (enabled != SD_EVENT_OFF) return;
+  const auto microseconds = std::chrono::microseconds(delay).count();
+  sd_event_source_set_time_relative(source_.get(), static_cast<std::uint64_t>(microseconds));
+  sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
+}
+
+namespace {
+
+tl::unexpected<Error> event_error(int negative_errno, const char* doing) {
+  return fail_errno(-negative_errno, std::string(doing));
+}
+
+}  // namespace
+
+Result<EventLoop> EventLoop::make() {
+  sd_event* event = nullptr;
+  if (const int r = sd_event_new(&event); r < 0) return event_error(r, "creating the event loop");
+  EventLoop loop;
+  loop.event_.reset(event);
+  // Under systemd's watchdog the loop itself answers, so that a stuck loop is noticed.
+  if (const int r = sd_event_set_watchdog(event, 1); r < 0) return event_error(r, "answering the watchdog");
+  return loop;
+}
+
+template <class Add>
+Result<EventSource> EventLoop::add(EventSource::Callback callback, const char* doing, Add add) {
+  EventSource source;
+  source.callback_ = std::make_shared<EventSource::Callback>(std::move(callback));
+  auto owner = std::make_unique<std::shared_ptr<EventSource::Callback>>(source.callback_);
+  sd_event_source* raw = nullptr;
+  if (const int r = add(&raw, owner.get()); r < 0) return event_error(r, doing);
+  source.source_.reset(raw);
+  sd_event_source_set_destroy_callback(
+      raw, [](void* userdata) { delete static_cast<std::shared_ptr<EventSource::Callback>*>(userdata); });
+  [[maybe_unused]] auto* given = owner.release();  // to the destroy callback
+  return source;
+}
+
+Result<EventSource> EventLoop::add_io(int fd, std::uint32_t events, EventSource::OnIo on_io) {
+  const auto handler = [](sd_event_source* s, int, std::uint32_t revents, void* userdata) {
+    return EventSource::guarded(s, userdata, [revents](EventSource::Callback& c) { c.on_io(revents); });
+  };
+  return add({std::move(on_io), nullptr}, "watching a file descriptor", [&](sd_event_source** raw, void* userdata) {
+    return sd_event_add_io(event_.get(), raw, fd, events, handler, userdata);
+  });
+}
+
+Result<EventSource> EventLoop::add_timer(EventSource::OnTime on_time) {
+  const auto handler = [](sd_event_source* s, std::uint64_t, void* userdata) {
+    return EventSource::guarded(s, userdata, [](EventSource::Callback& c) { c.on_time(); });
+  };
+  auto source = add({nullptr, std::move(on_time)}, "making a timer", [&](sd_event_source** raw, void* userdata) {
+    return sd_event_add_time(event_.get(), raw, CLOCK_MONOTONIC, 0, 0, handler, userdata);
+  });
+  if (source) sd_event_source_set_enabled(source->source_.get(), SD_EVENT_OFF);
+  return source;
+}
+
+Result<EventSource> EventLoop::add_signal(int signal_number, EventSource::OnTime on_signal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal_number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  const auto handler = [](sd_event_source* s, const signalfd_siginfo*, void* userdata) {
+    return EventSource::guarded(s, userdata, [](EventSource::Callback& c) { c.on_time(); });
+  };
+  return add({nullptr, std::move(on_signal)}, "handling a signal", [&](sd_event_source** raw, void* userdata) {
+    return sd_event_add_signal(event_.get(), raw, signal_number, handler, userdata);
+  });
+}
+
+Result<int> EventLoop::run() {
+  const int r = sd_event_loop(event_.get());
+  if (r < 0) return event_error(r, "running the event loop");
+  return r;
+}
+
+}  // namespace memio

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// sd-event with owners. Callbacks are functions of C++; an exception that leaves one ends the loop with an error instead of
+// unwinding through C.
+
+#include <systemd/sd-event.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "memio/result.h"
+
+namespace memio {
+
+// One event source. Ends with the object, which may be destroyed within its own callback.
+// Declare it after what its callback uses, the descriptor above all: it must be gone first.
+class EventSource {
+ public:
+  using OnIo = std::function<void(std::uint32_t events)>;
+  using OnTime = std::function<void()>;
+
+  EventSource() noexcept = default;
+  EventSource(EventSource&&) noexcept = default;
+  EventSource& operator=(EventSource&&) noexcept = default;
+
+  // Which of EPOLLIN, EPOLLOUT to wait for.
+  void set_io_events(std::uint32_t events) noexcept;
+  // A timer: calls back once, this long from now, unless it is waiting already.
+  void start_timer(std::chrono::milliseconds delay) noexcept;
+
+ private:
+  friend class EventLoop;
+  struct Callback {
+    OnIo on_io;
+    OnTime on_time;
+  };
+  struct Unref {
+    void operator()(sd_event_source* source) const noexcept { sd_event_source_disable_unref(source); }
+  };
+  std::shared_ptr<Callback> callback_;  // shared, so that it lasts until its own call is over
+  std::unique_ptr<sd_event_source, Unref> source_;
+
+  template <class Call>
+  static int guarded(sd_event_source* source, void* userdata, Call call) noexcept;
+};
+
+class EventLoop {
+ public:
+  static Result<EventLoop> make();
+
+  // `fd` is borrowed and must outlive the source.
+  Result<EventSource> add_io(int fd, std::uint32_t events, EventSource::OnIo on_io);
+  Result<EventSource> add_timer(EventSource::OnTime on_time);
+  // Calls back for `signal_number`, which is blocked from now on.
+  Result<EventSource> add_signal(int signal_number, EventSource::OnTime on_signal);
+
+  // Runs until exit(). Error: system.
+  Result<int> run();
+  void exit(int code) noexcept { sd_event_exit(event_.get(), code); }
+
+ private:
+  struct Unref {
+    void operator()(sd_event* event) const noexcept { sd_event_unref(event); }
+  };
+  template <class Add>
+  Result<EventSource> add(EventSource::Callback callback, const char* doing, Add add);
+
+  std::unique_ptr<sd_event, Unref> event_;
+};
+
+}  // namespace memio

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "memio/protocol.h"
+#include "memio/result.h"
+
+namespace memio {
+
+using protocol::Grant;
+using protocol::Right;
+
+// What a session may do with which names. Rights are only ever narrowed: each level of scoped connections has a list of
+// its own, and what is allowed must be allowed on every level.
+//
+// A name that a session has no right to does not exist for it.
+class Grants {
+ public:
+  // Everything: what a connection to the socket has.
+  Grants() = default;
+
+  // These rights and, besides, only what `grants` allow. Error: invalid_pattern.
+  [[nodiscard]] Result<Grants> narrowed(std::vector<Grant> grants) const;
+
+  [[nodiscard]] bool allows(std::string_view name, Right right) const noexcept;
+  // Whether the name exists for this session: it has any right to it.
+  [[nodiscard]] bool knows(std::string_view name) const noexcept;
+
+ private:
+  std::shared_ptr<const Grants> above_;
+  std::vector<Grant> grants_;
+  bool everything_ = true;
+};
+
+}  // namespace memio

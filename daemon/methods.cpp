@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#include "methods.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+
+#include "memio/protocol_json.h"
+#include "memio/region_name.h"
+#include "service_interface.h"
+
+namespace memio {
+
+namespace {
+
+using namespace protocol;  // NOLINT(google-build-using-namespace): every line here speaks of the protocol
+
+// What a method gives back. A watch gives nothing: it replies for itself, many times.
+struct Answer {
+  std::optional<Json> parameters;
+  std::vector<UniqueFd> fds;
+};
+
+struct Context {
+  Broker& broker;
+  Session& session;
+  bool more = false;
+};
+
+Error no_such_region(const std::string& name) {
+  return {Errc::no_such_region, 0, "there is no region " + name + ", or none that this connection may know of"};
+}
+
+// The region of that name, if the session has the right to it.
+Result<std::shared_ptr<memio::Region>> find_region(Context& context, const std::string& name, Right right) {
+  if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
+  const Grants& grants = context.session.grants();
+  auto region = grants.knows(name) ? context.broker.registry().find(name) : nullptr;
+  if (!region) return fail(no_such_region(name));
+  if (!grants.allows(name, right))
+    return fail(Errc::permission_denied,
+                "this connection may not " + std::string(to_string(right)) + " the region " + name);
+  return region;
+}
+
+Result<Answer> open_handle(Context& context, const std::shared_ptr<memio::Region>& region, Access access) {
+  auto fds = region->fds_for(access);
+  if (!fds) return fail(std::move(fds.error()));
+  auto id = context.session.add_handle(region, access);
+  if (!id) return fail(std::move(id.error()));
+  const auto& handle = context.session.handles().at(*id);
+  Answer answer;
+  answer.fds.push_back(std::move(fds->region));
+  answer.fds.push_back(std::move(fds->leases));
+  answer.fds.push_back(std::move(fds->doorbell));
+  answer.parameters = to_json(OpenReply{.region = region->info(),
+                                        .handle = {.id = *id,
+                                                   .access = access,
+                                                   .cell = handle.cell(),
+                                                   .cells = region->cells(),
+                                                   .region_file_descriptor = 0,
+                                                   .leases_file_descriptor = 1,
+                                                   .doorbell_file_descriptor = 2}});
+  return answer;
+}
+
+Result<Answer> create(Context& context, const CreateParameters& parameters) {
+  if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
+  if (!context.session.grants().allows(parameters.name, Right::create))
+    return fail(Errc::permission_denied, "this connection may not create a region " + parameters.name);
+  auto region = context.broker.registry().create(parameters);
+  if (!region) return fail(std::move(region.error()));
+  auto answer = open_handle(context, *region, Access::write);
+  if (!answer)
+    context.broker.registry().remove(*region);
+  else if ((*region)->lifetime() == Lifetime::session)
+    context.session.created().push_back(*region);
+  return answer;
+}
+
+Result<Answer> open(Context& context, const OpenParameters& parameters) {
+  auto region =
+      find_region(context, parameters.name, parameters.access == Access::write ? Right::write : Right::read);
+  if (!region) return fail(std::move(region.error()));
+  return open_handle(context, *region, parameters.access);
+}
+
+Result<Answer> close_handle(Context& context, const CloseParameters& parameters) {
+  if (auto closed = context.session.close_handle(parameters.id); !closed) return fail(std::move(closed.error()));
+  return Answer{to_json(CloseReply{}), {}};
+}
+
+Result<Answer> list(Context& context, const ListParameters& parameters) {
+  if (parameters.pattern)
+    if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
+  ListReply reply;
+  for (const auto& [name, region] : context.broker.registry().regions())
+    if (context.session.grants().knows(name) && (!parameters.pattern || matches(*parameters.pattern, name)))
+      reply.regions.push_back(region->info());
+  return Answer{to_json(reply), {}};
+}
+
+Result<Answer> stat(Context& context, const StatParameters& parameters) {
+  if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
+  const auto region = context.broker.registry().find(parameters.name);
+  if (!region || !context.session.grants().knows(parameters.name)) return fail(no_such_region(parameters.name));
+  const auto latest = region->latest();
+  StatReply reply{.region = region->info(),
+                  .version = latest.version,
+                  .length = latest.length,
+                  .memory = region->memory_in_use()};
+  reply.region.sequence = latest.sequence;
+  for (const auto& session : context.broker.sessions()) {
+    for (const auto& [id, handle] : session->handles()) {
+      if (&handle.region() != region.get()) continue;
+      std::optional<std::uint64_t> pid;
+      if (session->pid()) pid = static_cast<std::uint64_t>(*session->pid());
+      reply.handle_states.push_back({.pid = pid,
+                                     .access = handle.access(),
+                                     .leases = region->leases_of(handle.cell()),
+                                     .writing = region->is_writing(handle.cell())});
+    }
+  }
+  return Answer{to_json(reply), {}};
+}
+
+Result<Answer> remove(Context& context, const RemoveParameters& parameters) {
+  auto region = find_region(context, parameters.name, Right::remove);
+  if (!region) return fail(std::move(region.error()));
+  context.broker.registry().remove(*region);
+  return Answer{to_json(RemoveReply{}), {}};
+}
+
+Result<Answer> watch(Context& context, const WatchParameters& parameters) {
+  if (!context.more) return fail(Errc::expected_more);
+  if (parameters.pattern)
+    if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
+  Session& session = context.session;
+  if (session.watches().size() >= context.broker.limits().watches_per_session)
+    return fail(Errc::limit_exceeded, "this connection has all the watches that it may have");
+  Watch::Owner owner{
+      .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
+      .can_send = [&session] { return session.takes_events(); },
+      .send = [&session](const WatchReply& event) {
+        session.send({.parameters = to_json(event), .continues = true});
+      }};
+  auto& added =
+      session.watches().emplace_back(std::move(owner), parameters.pattern, parameters.versions.value_or(false));
+  context.broker.watches().add(added);
+  return Answer{};
+}
+
+Result<Answer> open_connection(Context& context, const OpenConnectionParameters& parameters) {
+  if (parameters.grants && parameters.grants->size() > context.broker.limits().grants)
+    return fail(Errc::limit_exceeded,
+                "more than " + std::to_string(context.broker.limits().grants) + " grants in one call");
+  Grants grants = context.session.grants();
+  if (parameters.grants) {
+    auto narrowed = grants.narrowed(*parameters.grants);
+    if (!narrowed) return fail(std::move(narrowed.error()));
+    grants = std::move(*narrowed);
+  }
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return fail(Error{Errc::out_of_resources, errno, "making a connection"});
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  // Whoever gets the other end is not known here, so the new session has no pid.
+  if (auto added = context.broker.add_session(std::move(ours), std::move(grants), std::nullopt); !added)
+    return fail(std::move(added.error()));
+  Answer answer{to_json(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
+  answer.fds.push_back(std::move(theirs));
+  return answer;
+}
+
+using Handler = Result<Answer> (*)(Context&, const Json&);
+
+template <class Parameters, Result<Answer> (*handle)(Context&, const Parameters&)>
+Result<Answer> with_parameters(Context& context, const Json& json) {
+  auto parameters = parse<Parameters>(json);
+  if (!parameters) return fail(std::move(parameters.error()));
+  return handle(context, *parameters);
+}
+
+template <Result<Json> (*handle)(const Json&)>
+Result<Answer> of_service(Context&, const Json& json) {
+  auto reply = handle(json);
+  if (!reply) return fail(std::move(reply.error()));
+  return Answer{std::move(*reply), {}};
+}
+
+constexpr std::array<std::pair<std::string_view, Handler>, 10> methods = {{
+    {create_method, with_parameters<CreateParameters, create>},
+    {open_method, with_parameters<OpenParameters, open>},
+    {close_method, with_parameters<CloseParameters, close_handle>},
+    {list_method, with_parameters<ListParameters, list>},
+    {stat_method, with_parameters<StatParameters, stat>},
+    {remove_method, with_parameters<RemoveParameters, remove>},
+    {watch_method, with_parameters<WatchParameters, watch>},
+    {open_connection_method, with_parameters<OpenConnectionParameters, open_connection>},
+    {service::get_info_method, of_service<service::get_info>},
+    {service::get_interface_description_method, of_service<service::get_interface_description>},
+}};
+
+Result<Answer> dispatch(Context& context, const Call& call, std::size_t fds) {
+  const auto found = std::ranges::find(methods, call.method, &std::pair<std::string_view, Handler>::first);
+  if (found == methods.end()) return fail(service::unknown_method(call.method));
+  if (fds > 0)
+    return fail(Errc::unexpected_file_descriptors, call.method + " takes no file descriptors, but " +
+                                                       std::to_string(fds) + " came with it; they were closed");
+  return found->second(context, call.parameters);
+}
+
+}  // namespace
+
+void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds) {
+  Context context{broker, session, call.more};
+  auto answer = dispatch(context, call, fds.size());
+  fds.clear();
+  if (call.oneway) return;
+  if (!answer) {
+    // The system's own failures all are a lack of something to the caller.
+    if (answer.error().code == Errc::system) answer.error().code = Errc::out_of_resources;
+    session.send(to_reply(answer.error()));
+  } else if (answer->parameters) {
+    session.send({.parameters = std::move(*answer->parameters)}, std::move(answer->fds));
+  }
+}
+
+}  // namespace memio

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "broker.h"
+
+namespace memio {
+
+// Answers one call of a session: finds the method, reads its parameters, calls its handler, sends the reply or the error.
+void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds);
+
+}  // namespace memio

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "memio/protocol.h"
+#include "memio/region_format.h"
+#include "memio/unique_fd.h"
+
+namespace memio {
+
+using protocol::Access;
+
+// The broker's side of a region: it owns the files, hands out cells of the lease table, and mends what the owner of a cell
+// leaves behind. It never reads payloads; it maps only the directory page and the lease table, and trusts neither.
+class Region {
+ public:
+  struct Spec {
+    std::string name;
+    Geometry geometry;
+    protocol::Lifetime lifetime = protocol::Lifetime::session;
+    std::uint64_t generation = 0;
+    std::uint32_t cells = 0;  // of the lease table, the broker's own included
+  };
+
+  // Makes the files. Error: out_of_resources.
+  static Result<std::shared_ptr<Region>> create(Spec spec);
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
+  [[nodiscard]] std::uint64_t generation() const noexcept { return spec_.generation; }
+  [[nodiscard]] protocol::Lifetime lifetime() const noexcept { return spec_.lifetime; }
+  [[nodiscard]] const Geometry& geometry() const noexcept { return spec_.geometry; }
+  [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
+  [[nodiscard]] std::uint32_t cells() const noexcept { return spec_.cells; }
+
+  // Gives out a cell. Error: limit_exceeded.
+  Result<std::uint32_t> take_cell();
+  // Takes a cell back: ends its leases, frees the writer lock if its owner held it, and wakes who waited for either.
+  void give_back_cell(std::uint32_t cell) noexcept;
+
+  // Descriptors to be sent to an opener. Error: out_of_resources.
+  struct Fds {
+    UniqueFd region;
+    UniqueFd leases;
+    UniqueFd doorbell;
+  };
+  [[nodiscard]] Result<Fds> fds_for(Access access) const;
+
+  [[nodiscard]] std::uint64_t sequence() const noexcept;
+  // The header of the latest publish, and its sequence. A header that cannot be true is reported as empty.
+  struct Latest {
+    std::uint64_t sequence = 0;
+    std::uint64_t version = 0;
+    std::uint64_t length = 0;
+  };
+  [[nodiscard]] Latest latest() const noexcept;
+  [[nodiscard]] std::uint64_t memory_in_use() const noexcept;
+  [[nodiscard]] std::vector<std::uint64_t> leases_of(std::uint32_t cell) const;
+  [[nodiscard]] bool is_writing(std::uint32_t cell) const noexcept;
+
+  // For version notifications: asks the publisher of `seen` + 1 to ring. False if it has been published already.
+  [[nodiscard]] bool arm(std::uint64_t seen) noexcept;
+  void disarm() noexcept;
+  // Wakes every subscriber, the broker included.
+  void ring() noexcept;
+
+  [[nodiscard]] protocol::Region info() const;
+
+ private:
+  explicit Region(Spec spec) : spec_(std::move(spec)) {}
+  Result<void> make_files();
+  Result<void> write_formats();
+
+  Spec spec_;
+  UniqueFd region_;
+  UniqueFd leases_;
+  UniqueFd doorbell_;
+  format::Directory* directory_ = nullptr;     // one page
+  format::LeaseTable* lease_table_ = nullptr;  // lease_table_size(cells)
+  std::vector<bool> taken_;                    // by cell
+  std::uint64_t handles_ = 0;
+};
+
+}  // namespace memio

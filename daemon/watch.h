@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Telling sessions what happens to regions. A watch keeps, per region, at most one thing to be told about its existence and
+// one about its publishes; a slow session therefore gets the newest state, and its queue is bounded by the number of
+// regions.
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "event_loop.h"
+#include "registry.h"
+
+namespace memio {
+
+using protocol::EventKind;
+
+class Watch {
+ public:
+  // Whether the watching session may know of the region, and whether it wants another event now.
+  struct Owner {
+    std::function<bool(const std::string& name)> may_watch;
+    std::function<bool()> can_send;
+    std::function<void(const protocol::WatchReply&)> send;
+  };
+
+  Watch(Owner owner, std::optional<std::string> pattern, bool versions)
+      : owner_(std::move(owner)), pattern_(std::move(pattern)), versions_(versions) {}
+
+  // Queues what there is, and `ready`.
+  void start(const Registry& registry);
+  void note(const std::shared_ptr<Region>& region, EventKind kind);
+  // Sends what is queued, as long as the session takes more.
+  void flush();
+  // Whether version events of this region are wanted.
+  [[nodiscard]] bool wants_versions(const std::string& name) const;
+
+ private:
+  struct Item {
+    EventKind kind;
+    std::shared_ptr<Region> region;  // null for `ready`
+  };
+  using Items = std::list<Item>;
+  struct Queued {  // of one region
+    std::optional<Items::iterator> existence;
+    std::optional<Items::iterator> version;
+  };
+
+  [[nodiscard]] bool matches_name(const std::string& name) const;
+  void enqueue(std::optional<Items::iterator>& place, EventKind kind, const std::shared_ptr<Region>& region);
+  void forget(std::optional<Items::iterator>& place);
+  void note_removed(Queued& queued, const std::shared_ptr<Region>& region);
+
+  Owner owner_;
+  std::optional<std::string> pattern_;
+  bool versions_;
+  Items items_;
+  std::map<std::uint64_t, Queued> queued_;  // by generation
+};
+
+// All watches, and the doorbells they make memiod listen to.
+class WatchHub {
+ public:
+  WatchHub(EventLoop& loop, Registry& registry);
+
+  // Tells the watch what there is. It must be removed before it is destroyed.
+  void add(Watch& watch);
+  void remove(Watch& watch);
+ private:
+  // A region whose publishes somebody watches.
+  struct Listened {
+    std::shared_ptr<Region> region;
+    std::uint64_t seen = 0;
+    EventSource source;  // last: gone before the region, and with it the doorbell, may be
+  };
+
+  void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
+  void on_doorbell(std::uint64_t generation);
+  // Starts and stops listening, as the watches want.
+  void update_listening(const std::shared_ptr<Region>& region);
+  [[nodiscard]] bool anyone_wants_versions(const std::string& name) const;
+
+  EventLoop& loop_;
+  Registry& registry_;
+  std::vector<Watch*> watches_;
+  std::map<std::uint64_t, Listened> listened_;  // by generation
+};
+
+}  // namespace memio
