@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MEMIO_H
+#define MEMIO_H
+
+/*
+ * libmemio-client for C and for other languages: the C++ API of memio/client.h under C names.
+ *
+ * Functions that can fail return 0 or a negative number of enum memio_error, and say why in memio_error_message(). Sizes
+ * are in bytes, times in milliseconds; a negative timeout waits for ever. Objects are freed by their own _free function, which
+ * takes NULL. Nothing here is thread-safe: a client and all that came from it belong to one thread at a time. The
+ * library has no threads, does not log, and calls nothing back.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MEMIO_EXPORT __attribute__((visibility("default")))
+
+typedef struct memio_client memio_client;
+typedef struct memio_region memio_region;
+typedef struct memio_snapshot memio_snapshot;
+typedef struct memio_watcher memio_watcher;
+typedef struct memio_list memio_list;
+
+enum memio_error {
+  MEMIO_OK = 0,
+  MEMIO_NO_SUCH_REGION = -1,
+  MEMIO_REGION_EXISTS = -2,
+  MEMIO_INVALID_NAME = -3,
+  MEMIO_INVALID_PATTERN = -4,
+  MEMIO_INVALID_CAPACITY = -5,
+  MEMIO_INVALID_SLOTS = -6,
+  MEMIO_PERMISSION_DENIED = -7,
+  MEMIO_LIMIT_EXCEEDED = -8,
+  MEMIO_OUT_OF_RESOURCES = -9,
+  MEMIO_PAYLOAD_TOO_LARGE = -10,
+  MEMIO_READ_ONLY = -11,
+  MEMIO_BUSY = -12,
+  MEMIO_CORRUPT = -13,
+  MEMIO_EVICTED = -14,
+  MEMIO_MISUSE = -15,
+  MEMIO_DISCONNECTED = -16,
+  MEMIO_TIMED_OUT = -17,
+  MEMIO_PROTOCOL = -18, /* memiod refused the call itself, or answered with nonsense */
+  MEMIO_SYSTEM = -19    /* see memio_error_errno() */
+};
+
+/* Of this thread's last failed call. The text is valid until the next one. */
+MEMIO_EXPORT const char* memio_error_message(void);
+MEMIO_EXPORT const char* memio_error_name(void); /* such as "io.memio.NoSuchRegion" */
+MEMIO_EXPORT int memio_error_errno(void);        /* 0 if the kernel gave none */
+
+enum memio_access { MEMIO_READ = 0, MEMIO_WRITE = 1 };
+enum memio_layout { MEMIO_LAYOUT_64 = 0, MEMIO_LAYOUT_24 = 1 };
+enum memio_lifetime { MEMIO_SESSION = 0, MEMIO_LINGER = 1, MEMIO_PERSISTENT = 2 };
+
+/* --- client --- */
+
+/* Connects to `path`, or to $MEMIO_SOCKET, or to $XDG_RUNTIME_DIR/memio/io.memio if it is NULL. */
+MEMIO_EXPORT int memio_connect(const char* path, memio_client** client);
+/* Uses a connected socket, which it takes over even if it fails. */
+MEMIO_EXPORT int memio_adopt(int socket, memio_client** client);
+/* Regions, snapshots and watchers may outlive it. */
+MEMIO_EXPORT void memio_client_free(memio_client* client);
+
+struct memio_region_options {
+  size_t size;       /* sizeof(struct memio_region_options), so that fields can be added */
+  uint64_t capacity; /* payload bytes a slot can hold */
+  uint32_t slots;    /* 0: the default, 4 */
+  enum memio_layout layout;
+  enum memio_lifetime lifetime;
+};
+
+MEMIO_EXPORT int memio_create(memio_client* client, const char* name, const struct memio_region_options* options,
+                              memio_region** region);
+MEMIO_EXPORT int memio_open(memio_client* client, const char* name, enum memio_access access, memio_region** region);
+MEMIO_EXPORT int memio_remove(memio_client* client, const char* name);
+
+struct memio_region_info {
+  const char* name; /* as long as the list or region that it came from */
+  uint64_t generation;
+  enum memio_layout layout;
+  uint32_t slots;
+  uint64_t capacity;
+  uint64_t stride;
+  enum memio_lifetime lifetime;
+  uint64_t sequence;
+  uint64_t handles;
+};
+
+/* The regions that match `pattern`; all of them if it is NULL. */
+MEMIO_EXPORT int memio_list_regions(memio_client* client, const char* pattern, memio_list** list);
+MEMIO_EXPORT size_t memio_list_length(const memio_list* list);
+/* `index` must be smaller than the length. */
+MEMIO_EXPORT struct memio_region_info memio_list_get(const memio_list* list, size_t index);
+MEMIO_EXPORT void memio_list_free(memio_list* list);
+
+struct memio_region_state {
+  uint64_t sequence;
+  uint64_t version;
+  uint64_t length;
+  uint64_t memory; /* bytes in use by the region's pages */
+  uint64_t handles;
+};
+MEMIO_EXPORT int memio_stat(memio_client* client, const char* name, struct memio_region_state* state);
+
+/* A connected socket with the rights of this connection, to be given to another process. The caller closes it. */
+MEMIO_EXPORT int memio_open_connection(memio_client* client, int* socket);
+
+/* --- events --- */
+
+enum memio_event_kind { MEMIO_REGION_CHANGED = 0, MEMIO_WATCH_READY = 1, MEMIO_DISCONNECTED_EVENT = 2 };
+struct memio_event {
+  uint64_t token; /* what the caller gave to memio_subscribe or memio_watch */
+  enum memio_event_kind kind;
+};
+
+/* One descriptor for everything, borrowed: wait for it to be readable, level-triggered, and call memio_dispatch(). */
+MEMIO_EXPORT int memio_get_fd(const memio_client* client);
+/* Handles what has come without blocking; writes up to `capacity` events and returns how many. */
+MEMIO_EXPORT size_t memio_dispatch(memio_client* client, struct memio_event* events, size_t capacity);
+/* The same after waiting; the number of events, 0 if the time ran out, or an error. */
+MEMIO_EXPORT int memio_wait(memio_client* client, struct memio_event* events, size_t capacity, int64_t timeout);
+
+/* --- regions --- */
+
+/* Ends the handle. Snapshots may outlive it. */
+MEMIO_EXPORT void memio_region_free(memio_region* region);
+MEMIO_EXPORT struct memio_region_info memio_region_get_info(const memio_region* region);
+MEMIO_EXPORT uint64_t memio_region_sequence(const memio_region* region);
+/* Borrowed; the region's memory as a file. */
+MEMIO_EXPORT int memio_region_fd(const memio_region* region);
+
+/* Versions are the writer's labels. The functions without one take the latest version + 1. `sequence` may be NULL. */
+MEMIO_EXPORT int memio_region_write(memio_region* region, const void* data, size_t length, uint64_t* sequence);
+MEMIO_EXPORT int memio_region_write_version(memio_region* region, const void* data, size_t length, uint64_t version,
+                                            uint64_t* sequence);
+/* In place: fill `length` bytes at *data, then commit or abort. Other writers wait in between. */
+MEMIO_EXPORT int memio_region_begin(memio_region* region, size_t length, void** data);
+MEMIO_EXPORT int memio_region_commit(memio_region* region, uint64_t* sequence);
+MEMIO_EXPORT int memio_region_commit_version(memio_region* region, uint64_t version, uint64_t* sequence);
+MEMIO_EXPORT void memio_region_abort(memio_region* region);
+MEMIO_EXPORT void memio_region_set_write_timeout(memio_region* region, int64_t timeout);
+
+/* Leases the latest publish. */
+MEMIO_EXPORT int memio_region_read(memio_region* region, memio_snapshot** snapshot);
+/* The same, but *snapshot is NULL if the sequence is still `last_seen`. */
+MEMIO_EXPORT int memio_region_read_since(memio_region* region, uint64_t last_seen, memio_snapshot** snapshot);
+MEMIO_EXPORT void memio_snapshot_free(memio_snapshot* snapshot);
+MEMIO_EXPORT const void* memio_snapshot_data(const memio_snapshot* snapshot);
+MEMIO_EXPORT size_t memio_snapshot_length(const memio_snapshot* snapshot);
+MEMIO_EXPORT uint64_t memio_snapshot_version(const memio_snapshot* snapshot);
+MEMIO_EXPORT uint64_t memio_snapshot_sequence(const memio_snapshot* snapshot);
+/* Copies the latest payload. `length` becomes its size, also if it does not fit; version and sequence may be NULL. */
+MEMIO_EXPORT int memio_region_read_into(memio_region* region, void* to, size_t capacity, size_t* length,
+                                        uint64_t* version, uint64_t* sequence);
+
+/* Waits until the sequence is other than `last_seen`. For threads without an event loop. */
+MEMIO_EXPORT int memio_region_wait(memio_region* region, uint64_t last_seen, int64_t timeout, uint64_t* sequence);
+/* From now on memio_dispatch() tells `token` of changes. */
+MEMIO_EXPORT int memio_subscribe(memio_region* region, uint64_t token, uint64_t last_seen);
+MEMIO_EXPORT void memio_unsubscribe(memio_region* region);
+
+/* --- watching --- */
+
+enum memio_watch_kind {
+  MEMIO_WATCH_PRESENT = 0,
+  MEMIO_WATCH_READY_KIND = 1,
+  MEMIO_WATCH_CREATED = 2,
+  MEMIO_WATCH_REMOVED = 3,
+  MEMIO_WATCH_VERSION = 4
+};
+struct memio_watch_event {
+  enum memio_watch_kind kind;
+  struct memio_region_info region; /* its name is NULL for MEMIO_WATCH_READY_KIND; valid until the next event is taken */
+  uint64_t version;                /* with MEMIO_WATCH_VERSION */
+};
+
+/* Watches regions that match `pattern` (NULL: all); publishes too if `versions` is not 0. */
+MEMIO_EXPORT int memio_watch(memio_client* client, const char* pattern, int versions, uint64_t token,
+                             memio_watcher** watcher);
+/* 1 if there was an event, 0 if none is there now, or an error. */
+MEMIO_EXPORT int memio_watcher_next(memio_watcher* watcher, struct memio_watch_event* event);
+MEMIO_EXPORT void memio_watcher_free(memio_watcher* watcher);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

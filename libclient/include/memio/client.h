@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "memio/api.h"
+#include "memio/region.h"
+#include "memio/unique_fd.h"
+
+namespace memio {
+
+using protocol::EventKind;
+using protocol::Grant;
+using protocol::HandleState;
+using protocol::Right;
+using RegionState = protocol::StatReply;
+
+struct RegionOptions {
+  std::uint64_t capacity = 0;  // payload bytes a slot can hold; costs nothing until it is touched
+  unsigned slots = 4;          // 1: classic; 2 to 64: snapshot
+  Layout layout = Layout::memio64;
+  Lifetime lifetime = Lifetime::session;
+};
+
+// What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.
+struct Event {
+  enum class Kind : std::uint8_t {
+    region_changed,  // a subscribed region was published; read it
+    watch_ready,     // Watcher::next has something
+    disconnected,    // memiod is gone; `token` is 0. Mapped regions go on working
+  };
+  Token token;
+  Kind kind = Kind::region_changed;
+};
+
+// What a Watcher tells of one region.
+struct WatchEvent {
+  EventKind kind = EventKind::present;
+  std::optional<RegionInfo> region;      // absent for `ready`
+  std::optional<std::uint64_t> version;  // with EventKind::version
+};
+
+// Tells of regions being created, removed and published, without opening them. Ends with its last object.
+// Used from the thread of its Client.
+class MEMIO_API Watcher {
+ public:
+  Watcher(Watcher&&) noexcept;
+  Watcher& operator=(Watcher&&) noexcept;
+  ~Watcher();
+
+  // The next event, if one is there. Error: disconnected, once all that came before has been taken.
+  Result<std::optional<WatchEvent>> next();
+  // The next event, waiting for it; at most `timeout` if it is not negative. Errors: timed_out, disconnected.
+  Result<WatchEvent> wait(std::chrono::milliseconds timeout);
+
+  class Impl;
+
+ private:
+  friend class detail::ClientCore;
+  friend class Client;
+  explicit Watcher(std::shared_ptr<Impl> impl) noexcept;
+  std::shared_ptr<Impl> impl_;
+};
+
+// A connection to memiod and all that was opened through it.
+//
+// One pollable descriptor, get_fd(), stands for everything: replies, doorbells, watches. Put it into any event loop, for reading,
+// level-triggered, and call dispatch() when it is readable. The library has no threads and calls nothing back except from
+// dispatch(), and there only what the caller handed to an `..._async` function.
+//
+// Not thread-safe: a Client, its Regions and its Watchers belong to one thread at a time.
+class MEMIO_API Client {
+ public:
+  // Where memiod listens: $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio. Error: system, if neither is set.
+  static Result<std::string> default_socket_path();
+
+  // Connects. An empty path means default_socket_path(). Error: system, saying which socket and what to do.
+  static Result<Client> connect(std::string_view socket_path = {});
+  // Uses a socket that is connected already, such as one that open_connection() gave.
+  static Result<Client> adopt(UniqueFd socket);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Each waits for memiod's answer. The errors are memiod's (proto/PROTOCOL.md), or disconnected, system.
+  Result<Region> create(std::string_view name, const RegionOptions& options);
+  Result<Region> open(std::string_view name, Access access);
+  Result<std::vector<RegionInfo>> list(std::string_view pattern = {});
+  Result<RegionState> stat(std::string_view name);
+  Result<void> remove(std::string_view name);
+
+  // The same without waiting: `done` is called from dispatch() when the answer is there, or with `disconnected`. Never called from
+  // within the function itself.
+  template <class T>
+  using Done = std::function<void(Result<T>)>;
+  void create_async(std::string_view name, const RegionOptions& options, Done<Region> done);
+  void open_async(std::string_view name, Access access, Done<Region> done);
+  void list_async(std::string_view pattern, Done<std::vector<RegionInfo>> done);
+  void stat_async(std::string_view name, Done<RegionState> done);
+  void remove_async(std::string_view name, Done<void> done);
+
+  // Watches regions that match `pattern` (empty: all): first a `present` each, then `ready`, then what happens. `version`
+  // events come only if `versions` is set.
+  Result<Watcher> watch(std::string_view pattern, bool versions, Token token = {});
+
+  // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to `grants` if
+  // given.
+  Result<UniqueFd> open_connection(std::optional<std::vector<Grant>> grants = std::nullopt);
+
+  // Readable when dispatch() has something to do. Borrowed; stays the same as long as the Client lives.
+  [[nodiscard]] int get_fd() const noexcept;
+
+  // Handles what has come and writes up to events.size() events; returns how many. Does not block. If it fills `events` there may be
+  // more: call it again, or let the loop do so (get_fd() stays readable). In between, the caller counts as asleep:
+  // publishes ring. Allocates nothing for doorbells.
+  std::size_t dispatch(std::span<Event> events);
+
+  // dispatch() after waiting for something to do; at most `timeout` if it is not negative. 0 events if the time ran out.
+  Result<std::size_t> wait(std::span<Event> events, std::chrono::milliseconds timeout);
+
+  [[nodiscard]] bool connected() const noexcept;
+
+ private:
+  explicit Client(std::shared_ptr<detail::ClientCore> core) noexcept;
+  std::shared_ptr<detail::ClientCore> core_;
+};
+
+}  // namespace memio

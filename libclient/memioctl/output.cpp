@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "output.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace memio::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* word(Layout layout) { return layout == Layout::memio64 ? "memio64" : "memio24"; }
+const char* word(Access access) { return access == Access::read ? "read" : "write"; }
+const char* word(Lifetime lifetime) {
+  switch (lifetime) {
+    case Lifetime::session: return "session";
+    case Lifetime::linger: return "linger";
+    case Lifetime::persistent: return "persistent";
+  }
+  return "";
+}
+const char* word(EventKind kind) {
+  switch (kind) {
+    case EventKind::present: return "present";
+    case EventKind::ready: return "ready";
+    case EventKind::created: return "created";
+    case EventKind::removed: return "removed";
+    case EventKind::version: return "version";
+  }
+  return "";
+}
+
+Json to_json(const RegionInfo& region) {
+  return {{"name", region.name},         {"generation", region.generation},
+          {"layout", word(region.layout)}, {"slots", region.slots},
+          {"capacity", region.capacity}, {"stride", region.stride},
+          {"lifetime", word(region.lifetime)}, {"sequence", region.sequence},
+          {"handles", region.handles}};
+}
+
+// Columns as wide as their widest cell; numbers, told by their first character, to the right.
+void print_table(std::ostream& to, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - row[i].size(), ' ');
+      const bool number = i > 0 && &row != &rows.front() && !row[i].empty() && row[i][0] >= '0' && row[i][0] <= '9';
+      line += (i > 0 ? "  " : "") + (number ? space + row[i] : row[i] + space);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    to << line << '\n';
+  }
+}
+
+std::string slots_word(const RegionInfo& region) {
+  return region.slots == 1 ? "classic" : std::to_string(region.slots) + " slots";
+}
+
+}  // namespace
+
+std::string human_size(std::uint64_t bytes) {
+  constexpr std::array units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < units.size(); ++unit) value /= 1024;
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  return text.data();
+}
+
+void Output::region(const RegionInfo& region) {
+  if (json_)
+    to_ << to_json(region).dump(2) << '\n';
+  else
+    to_ << "created " << region.name << ": " << slots_word(region) << " of " << human_size(region.capacity) << ", "
+        << word(region.lifetime) << '\n';
+}
+
+void Output::regions(std::span<const RegionInfo> regions) {
+  if (json_) {
+    Json array = Json::array();
+    for (const auto& region : regions) array.push_back(to_json(region));
+    to_ << array.dump(2) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows = {{"NAME", "CAPACITY", "SLOTS", "LAYOUT", "LIFETIME", "PUBLISHED", "HANDLES"}};
+  for (const auto& region : regions)
+    rows.push_back({region.name, human_size(region.capacity), std::to_string(region.slots), word(region.layout),
+                    word(region.lifetime), std::to_string(region.sequence), std::to_string(region.handles)});
+  print_table(to_, rows);
+}
+
+void Output::state(const RegionState& state) {
+  const RegionInfo& region = state.region;
+  if (json_) {
+    Json json = to_json(region);
+    json["version"] = state.version;
+    json["length"] = state.length;
+    json["memory"] = state.memory;
+    json["handleStates"] = Json::array();
+    for (const auto& handle : state.handle_states)
+      json["handleStates"].push_back({{"pid", handle.pid ? Json(*handle.pid) : Json(nullptr)},
+                                      {"access", word(handle.access)},
+                                      {"leases", handle.leases},
+                                      {"writing", handle.writing}});
+    to_ << json.dump(2) << '\n';
+    return;
+  }
+  to_ << region.name << '\n'
+      << "  published  " << region.sequence << " times, latest version " << state.version << ", "
+      << human_size(state.length) << '\n'
+      << "  capacity   " << slots_word(region) << " of " << human_size(region.capacity) << ", layout "
+      << word(region.layout) << '\n'
+      << "  memory     " << human_size(state.memory) << " in use\n"
+      << "  lifetime   " << word(region.lifetime) << ", generation " << region.generation << '\n'
+      << "  handles    " << region.handles << '\n';
+  for (const auto& handle : state.handle_states) {
+    to_ << "    " << (handle.pid ? "process " + std::to_string(*handle.pid) : "scoped connection") << ", "
+        << word(handle.access);
+    for (std::size_t i = 0; i < handle.leases.size(); ++i) to_ << (i == 0 ? ", leases slot " : " ") << handle.leases[i];
+    to_ << (handle.writing ? ", writing\n" : "\n");
+  }
+}
+
+void Output::published(const std::string& name, std::uint64_t sequence, std::uint64_t length) {
+  if (json_)
+    to_ << Json{{"name", name}, {"sequence", sequence}, {"length", length}}.dump(2) << '\n';
+  else
+    to_ << "published " << name << ": " << human_size(length) << ", sequence " << sequence << '\n';
+}
+
+void Output::event(const WatchEvent& event) {
+  if (json_) {
+    Json json = {{"event", word(event.kind)}};
+    if (event.region) json["region"] = to_json(*event.region);
+    if (event.version) json["version"] = *event.version;
+    to_ << json.dump() << std::endl;  // whoever reads a pipe wants it now
+    return;
+  }
+  to_ << word(event.kind);
+  if (event.region) to_ << ' ' << event.region->name;
+  if (event.version) to_ << " version " << *event.version << " sequence " << event.region->sequence;
+  to_ << std::endl;
+}
+
+void report(std::ostream& to, const Error& error, bool json) {
+  if (json)
+    to << Json{{"error", error.name()}, {"message", error.text()}}.dump() << '\n';
+  else
+    to << "memioctl: " << error.text() << '\n';
+}
+
+}  // namespace memio::ctl

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <ostream>
+#include <span>
+#include <string>
+
+#include "memio/client.h"
+
+namespace memio::ctl {
+
+// How results are shown: for people, or as JSON (one object or array a command; for `watch` one object a line).
+class Output {
+ public:
+  Output(std::ostream& to, bool json) : to_(to), json_(json) {}
+
+  void region(const RegionInfo& region);
+  void regions(std::span<const RegionInfo> regions);
+  void state(const RegionState& state);
+  void published(const std::string& name, std::uint64_t sequence, std::uint64_t length);
+  void event(const WatchEvent& event);
+
+ private:
+  std::ostream& to_;
+  bool json_;
+};
+
+// An error, as JSON or for people, on standard error's stream.
+void report(std::ostream& to, const Error& error, bool json);
+
+// "1.5 MiB": at most four characters of number.
+[[nodiscard]] std::string human_size(std::uint64_t bytes);
+
+}  // namespace memio::ctl

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+#include "memio/client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "client_core.h"
+#include "watcher.h"
+
+namespace memio {
+
+namespace {
+
+using Answer = detail::ClientCore::Answer;
+
+Json create_parameters(std::string_view name, const RegionOptions& options) {
+  return protocol::to_json(protocol::CreateParameters{.name = std::string(name),
+                                                      .capacity = options.capacity,
+                                                      .slots = options.slots,
+                                                      .layout = options.layout,
+                                                      .lifetime = options.lifetime});
+}
+Json open_parameters(std::string_view name, Access access) {
+  return protocol::to_json(protocol::OpenParameters{std::string(name), access});
+}
+Json list_parameters(std::string_view pattern) {
+  protocol::ListParameters parameters;
+  if (!pattern.empty()) parameters.pattern = std::string(pattern);
+  return protocol::to_json(parameters);
+}
+Json stat_parameters(std::string_view name) { return protocol::to_json(protocol::StatParameters{std::string(name)}); }
+Json remove_parameters(std::string_view name) {
+  return protocol::to_json(protocol::RemoveParameters{std::string(name)});
+}
+
+// The answer's parameters as a struct.
+template <class Reply>
+Result<Reply> read_answer(const Result<Answer>& answer) {
+  if (!answer) return fail(answer.error());
+  auto reply = protocol::parse<Reply>(answer->parameters);
+  if (!reply) return fail(Errc::protocol_violation, "memiod answered with a wrong field: " + reply.error().message);
+  return reply;
+}
+
+Result<std::vector<RegionInfo>> read_list(const Result<Answer>& answer) {
+  auto reply = read_answer<protocol::ListReply>(answer);
+  if (!reply) return fail(std::move(reply.error()));
+  return std::move(reply->regions);
+}
+Result<void> read_nothing(const Result<Answer>& answer) {
+  if (!answer) return fail(answer.error());
+  return {};
+}
+
+Result<UniqueFd> connect_socket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return fail(Errc::system, "the socket's path is too long (at most 107 bytes): " + path);
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return fail_errno(errno, "creating a socket");
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const bool absent = errno == ENOENT || errno == ECONNREFUSED;
+    return fail_errno(errno, "cannot reach memiod at " + path +
+                                 (absent ? " (is it running? try: systemctl --user start memiod.socket)" : ""));
+  }
+  return socket;
+}
+
+}  // namespace
+
+Result<std::string> Client::default_socket_path() {
+  const auto variable = [](const char* name) -> std::string_view {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+  };
+  if (const auto path = variable("MEMIO_SOCKET"); !path.empty()) return std::string(path);
+  if (const auto directory = variable("XDG_RUNTIME_DIR"); !directory.empty())
+    return std::string(directory) + "/memio/io.memio";
+  return fail(Errc::system, "neither MEMIO_SOCKET nor XDG_RUNTIME_DIR is set, so where memiod listens is not known");
+}
+
+Result<Client> Client::connect(std::string_view socket_path) {
+  Result<std::string> path = std::string(socket_path);
+  if (socket_path.empty()) path = default_socket_path();
+  if (!path) return fail(std::move(path.error()));
+  auto socket = connect_socket(*path);
+  if (!socket) return fail(std::move(socket.error()));
+  return adopt(std::move(*socket));
+}
+
+Result<Client> Client::adopt(UniqueFd socket) {
+  auto core = detail::ClientCore::make(std::move(socket));
+  if (!core) return fail(std::move(core.error()));
+  return Client(std::move(*core));
+}
+
+Client::Client(std::shared_ptr<detail::ClientCore> core) noexcept : core_(std::move(core)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+Result<Region> Client::create(std::string_view name, const RegionOptions& options) {
+  return core_->make_region(core_->call(protocol::create_method, create_parameters(name, options)), Access::write);
+}
+Result<Region> Client::open(std::string_view name, Access access) {
+  return core_->make_region(core_->call(protocol::open_method, open_parameters(name, access)), access);
+}
+Result<std::vector<RegionInfo>> Client::list(std::string_view pattern) {
+  return read_list(core_->call(protocol::list_method, list_parameters(pattern)));
+}
+Result<RegionState> Client::stat(std::string_view name) {
+  return read_answer<RegionState>(core_->call(protocol::stat_method, stat_parameters(name)));
+}
+Result<void> Client::remove(std::string_view name) {
+  return read_nothing(core_->call(protocol::remove_method, remove_parameters(name)));
+}
+
+// The core calls back only from its own dispatch, so `core` outlives every callback that borrows it.
+void Client::create_async(std::string_view name, const RegionOptions& options, Done<Region> done) {
+  core_->call_async(protocol::create_method, create_parameters(name, options),
+                    [core = core_.get(), done = std::move(done)](Result<Answer> answer) {
+                      done(core->make_region(std::move(answer), Access::write));
+                    });
+}
+void Client::open_async(std::string_view name, Access access, Done<Region> done) {
+  core_->call_async(protocol::open_method, open_parameters(name, access),
+                    [core = core_.get(), access, done = std::move(done)](Result<Answer> answer) {
+                      done(core->make_region(std::move(answer), access));
+                    });
+}
+void Client::list_async(std::string_view pattern, Done<std::vector<RegionInfo>> done) {
+  core_->call_async(protocol::list_method, list_parameters(pattern),
+                    [done = std::move(done)](Result<Answer> answer) { done(read_list(answer)); });
+}
+void Client::stat_async(std::string_view name, Done<RegionState> done) {
+  core_->call_async(protocol::stat_method, stat_parameters(name),
+                    [done = std::move(done)](Result<Answer> answer) { done(read_answer<RegionState>(answer)); });
+}
+void Client::remove_async(std::string_view name, Done<void> done) {
+  core_->call_async(protocol::remove_method, remove_parameters(name),
+                    [done = std::move(done)](Result<Answer> answer) { done(read_nothing(answer)); });
+}
+
+Result<UniqueFd> Client::open_connection(std::optional<std::vector<Grant>> grants) {
+  auto answer = core_->call(protocol::open_connection_method,
+                            protocol::to_json(protocol::OpenConnectionParameters{std::move(grants)}));
+  auto reply = read_answer<protocol::OpenConnectionReply>(answer);
+  if (!reply) return fail(std::move(reply.error()));
+  if (reply->connection_file_descriptor >= answer->fds.size())
+    return fail(Errc::protocol_violation, "memiod answered without the connection's file descriptor");
+  return std::move(answer->fds[reply->connection_file_descriptor]);
+}
+
+Result<Watcher> Client::watch(std::string_view pattern, bool versions, Token token) {
+  auto socket = open_connection();
+  if (!socket) return fail(std::move(socket.error()));
+  auto impl = std::make_shared<Watcher::Impl>(core_, Channel(std::move(*socket)), token);
+  if (auto started = impl->start(pattern, versions); !started) return fail(std::move(started.error()));
+  if (auto added = core_->add_watcher(*impl); !added) return fail(std::move(added.error()));
+  return Watcher(std::move(impl));
+}
+
+int Client::get_fd() const noexcept { return core_->get_fd(); }
+bool Client::connected() const noexcept { return core_->connected(); }
+
+std::size_t Client::dispatch(std::span<Event> events) {
+  const auto core = core_;  // a callback may destroy this object
+  return core->dispatch(events);
+}
+
+Result<std::size_t> Client::wait(std::span<Event> events, std::chrono::milliseconds timeout) {
+  const auto deadline = deadline_in(timeout);
+  for (;;) {
+    if (const auto told = dispatch(events); told > 0) return told;
+    if (is_past(deadline)) return std::size_t{0};
+    pollfd wanted{get_fd(), POLLIN, 0};
+    if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR) return fail_errno(errno, "waiting for events");
+  }
+}
+
+}  // namespace memio

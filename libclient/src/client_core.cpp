@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+#include "client_core.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "watcher.h"
+
+namespace memio::detail {
+
+namespace {
+
+// memiod's answers can be long: a list of all regions.
+constexpr Channel::Limits client_limits{.message = std::size_t{64} << 20, .queued = std::size_t{16} << 20, .fds = 16};
+
+constexpr std::size_t events_at_once = 64;
+
+}  // namespace
+
+Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket) {
+  auto core = std::make_shared<ClientCore>();
+  const int flags = ::fcntl(socket.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno(errno, "using the socket to memiod");
+  core->channel_.emplace(std::move(socket), client_limits);
+  core->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!core->epoll_.valid()) return fail_errno(errno, "creating an epoll");
+  core->again_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!core->again_.valid()) return fail_errno(errno, "creating an eventfd");
+  auto added = core->poll_add(core->channel_->fd(), EPOLLIN, key(Kind::socket, 0));
+  if (added) added = core->poll_add(core->again_.get(), EPOLLIN, key(Kind::again, 0));
+  if (!added) return fail(std::move(added.error()));
+  core->ready_.reserve(events_at_once);
+  return core;
+}
+
+ClientCore::~ClientCore() = default;
+
+std::uint64_t ClientCore::key(Kind kind, std::size_t index) noexcept {
+  return static_cast<std::uint64_t>(kind) << 32 | static_cast<std::uint32_t>(index);
+}
+
+Result<void> ClientCore::poll_add(int fd, std::uint32_t events, std::uint64_t data) noexcept {
+  epoll_event event{events, {.u64 = data}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return fail_errno(errno, "adding a descriptor to the epoll");
+}
+
+// --- calls and answers ---
+
+std::uint64_t ClientCore::send(std::string_view method, Json parameters, OnAnswer on_answer) {
+  pending_.push_back({++last_serial_, std::move(on_answer)});
+  Call call{std::string(method)};
+  call.parameters = std::move(parameters);
+  if (!connected_)
+    disconnect(disconnect_reason_);
+  else if (auto sent = channel_->send(encode(call)); !sent)
+    disconnect(std::move(sent.error()));
+  else
+    pump();
+  return last_serial_;
+}
+
+Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
+  own_answer_.reset();
+  send(method, std::move(parameters), nullptr);
+  while (!own_answer_) {
+    pollfd wanted{channel_->fd(), static_cast<short>(POLLIN | (channel_->wants_write() ? POLLOUT : 0)), 0};
+    if (::poll(&wanted, 1, -1) < 0 && errno != EINTR) {
+      disconnect(Error{Errc::system, errno, "waiting for memiod's answer"});
+      break;
+    }
+    pump();
+  }
+  auto answer = std::move(*own_answer_);
+  own_answer_.reset();
+  return answer;
+}
+
+void ClientCore::call_async(std::string_view method, Json parameters, OnAnswer on_answer) {
+  send(method, std::move(parameters), std::move(on_answer));
+}
+
+void ClientCore::close_handle(std::uint64_t id) noexcept {
+  if (!connected_) return;
+  try {
+    Call call{std::string(protocol::close_method)};
+    call.parameters = protocol::to_json(protocol::CloseParameters{id});
+    call.oneway = true;
+    if (channel_->send(encode(call))) pump();
+  } catch (const std::exception&) {
+    // Out of memory. The handle ends with the connection.
+  }
+}
+
+void ClientCore::pump() noexcept {
+  if (!connected_) return;
+  try {
+    if (auto result = pump_once(); !result) disconnect(std::move(result.error()));
+  } catch (const std::exception& error) {
+    disconnect(Error{Errc::disconnected, 0, std::string("gave up the connection: ") + error.what()});
+  }
+  update_interest();
+}
+
+Result<void> ClientCore::pump_once() {
+  // What memiod has said is read even if it can no longer be written to.
+  const auto flushed = channel_->flush();
+  for (;;) {
+    auto input = channel_->receive();
+    if (!input) return fail(std::move(input.error()));
+    while (auto frame = channel_->next())
+      if (auto taken = take_frame(std::move(*frame)); !taken) return taken;
+    if (*input == Channel::Input::end) return fail(Errc::disconnected, "memiod closed the connection");
+    if (*input == Channel::Input::none) return flushed;
+  }
+}
+
+Result<void> ClientCore::take_frame(Frame frame) {
+  auto reply = decode_reply(frame.text);
+  if (!reply) return fail(Errc::protocol_violation, "memiod sent what is no reply: " + reply.error().message);
+  if (pending_.empty()) {
+    // An error for something that was no call of ours, such as a message that grew too long.
+    if (!reply->error.empty()) return fail(to_error(*reply));
+    return fail(Errc::protocol_violation, "memiod sent a reply to no call");
+  }
+  Pending pending = std::move(pending_.front());
+  pending_.pop_front();
+  Result<Answer> answer = reply->error.empty()
+                              ? Result<Answer>(Answer{std::move(reply->parameters), std::move(frame.fds)})
+                              : Result<Answer>(fail(to_error(*reply)));
+  if (!pending.on_answer) {
+    own_answer_.emplace(std::move(answer));
+  } else {
+    answered_.emplace_back(std::move(pending.on_answer), std::move(answer));
+    call_again();
+  }
+  return {};
+}
+
+void ClientCore::update_interest() noexcept {
+  const bool wanted = connected_ && channel_->wants_write();
+  if (wanted == wants_write_) return;
+  wants_write_ = wanted;
+  epoll_event event{static_cast<std::uint32_t>(wanted ? EPOLLIN | EPOLLOUT : EPOLLIN), {.u64 = key(Kind::socket, 0)}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, channel_->fd(), &event);
+}
+
+void ClientCore::disconnect(Error reason) noexcept {
+  if (connected_) {
+    connected_ = false;
+    disconnect_reason_ = std::move(reason);
+    stop_polling(channel_->fd());
+  }
+  for (; !pending_.empty(); pending_.pop_front()) {
+    if (auto& on_answer = pending_.front().on_answer)
+      answered_.emplace_back(std::move(on_answer), fail(disconnect_reason_));
+    else
+      own_answer_.emplace(fail(disconnect_reason_));
+  }
+  call_again();
+}
+
+void ClientCore::call_again() noexcept { ring(again_.get()); }
+
+void ClientCore::run_answered() {
+  // Only those that are there now: a callback may ask something new.
+  for (std::size_t n = answered_.size(); n > 0; --n) {
+    auto [on_answer, answer] = std::move(answered_.front());
+    answered_.pop_front();
+    on_answer(std::move(answer));
+  }
+}
+
+Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted) {
+  if (!answer) return fail(std::move(answer.error()));
+  auto reply = protocol::parse<protocol::OpenReply>(answer->parameters);
+  const auto bad = [](const std::string& what) { return fail(Errc::protocol_violation, "memiod answered with " + what); };
+  if (!reply) return bad("a wrong field: " + reply.error().message);
+  auto& [info, handle] = *reply;
+  const auto geometry = Geometry::make(info.layout, info.slots, info.capacity);
+  if (!geometry || geometry->stride != info.stride) return bad("an impossible region");
+  if (handle.access != wanted) return bad("another access mode than was asked for");
+  auto& fds = answer->fds;
+  const auto take = [&fds](std::uint64_t index) { return index < fds.size() ? std::move(fds[index]) : UniqueFd(); };
+  RegionMemory::Parts parts{take(handle.region_file_descriptor),
+                            take(handle.leases_file_descriptor),
+                            take(handle.doorbell_file_descriptor),
+                            *geometry,
+                            handle.access,
+                            static_cast<std::uint32_t>(std::min<std::uint64_t>(handle.cell, format::max_cells)),
+                            static_cast<std::uint32_t>(std::min<std::uint64_t>(handle.cells, format::max_cells))};
+  if (!parts.region.valid() || !parts.leases.valid() || !parts.doorbell.valid())
+    return bad("too few file descriptors");
+  auto memory = RegionMemory::map(std::move(parts));
+  if (!memory) {
+    close_handle(handle.id);
+    return fail(std::move(memory.error()));
+  }
+  return Region(
+      std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, std::move(*memory)));
+}
+
+// --- events ---
+
+std::size_t ClientCore::add_source(Source source) {
+  std::size_t index = sources_.size();
+  if (free_sources_.empty()) {
+    sources_.push_back(source);
+    free_sources_.reserve(sources_.size());
+    ready_.reserve(2 * sources_.size());  // dispatch() appends before it erases
+  } else {
+    index = free_sources_.back();
+    free_sources_.pop_back();
+    sources_[index] = source;
+  }
+  return index;
+}
+
+void ClientCore::remove_source(std::size_t index) noexcept {
+  if (sources_[index].ready) std::erase(ready_, index);
+  sources_[index] = {};
+  free_sources_.push_back(index);  // reserved by add_source
+}
+
+Result<std::size_t> ClientCore::add_subscription(OpenRegion& region, Token token) {
+  const std::size_t index = add_source({.region = &region, .token = token});
+  auto added = poll_add(region.memory().doorbell_fd(), EPOLLIN | EPOLLET, key(Kind::doorbell, index));
+  if (!added) {
+    remove_source(index);
+    return fail(std::move(added.error()));
+  }
+  // Whatever was published before now counts as a change, and the first look arms the doorbell.
+  make_ready(index);
+  call_again();
+  return index;
+}
+
+void ClientCore::remove_subscription(std::size_t index, int doorbell) noexcept {
+  stop_polling(doorbell);
+  remove_source(index);
+}
+
+void ClientCore::stop_polling(int fd) noexcept { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+Result<void> ClientCore::add_watcher(Watcher::Impl& watcher) {
+  watcher.source = add_source({.watcher = &watcher, .token = watcher.token});
+  watcher.registered = true;
+  make_ready(watcher.source);  // start() may have read events already
+  call_again();
+  return poll_add(watcher.channel.fd(), EPOLLIN, key(Kind::watcher, watcher.source));
+}
+
+void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
+  stop_polling(watcher.channel.fd());
+  remove_source(watcher.source);
+}
+
+void ClientCore::make_ready(std::size_t index) noexcept {
+  Source& source = sources_[index];
+  if (source.ready || (!source.region && !source.watcher)) return;
+  source.ready = true;
+  ready_.push_back(index);  // reserved by add_source
+}
+
+void ClientCore::collect(std::span<const epoll_event> found) {
+  for (const auto& event : found) {
+    const auto index = static_cast<std::size_t>(event.data.u64 & 0xffff'ffff);
+    switch (static_cast<Kind>(event.data.u64 >> 32)) {
+      case Kind::socket: pump(); break;
+      case Kind::again: {
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto n = ::read(again_.get(), &count, sizeof count);
+        break;
+      }
+      case Kind::doorbell: make_ready(index); break;
+      case Kind::watcher:
+        // Callbacks of this very dispatch may have ended it.
+        if (index < sources_.size() && sources_[index].watcher && sources_[index].watcher->pump()) make_ready(index);
+        break;
+    }
+  }
+}
+
+std::size_t ClientCore::dispatch(std::span<Event> events) {
+  std::array<epoll_event, events_at_once> found;
+  const int n = ::epoll_wait(epoll_.get(), found.data(), static_cast<int>(found.size()), 0);
+  if (n > 0) collect({found.data(), static_cast<std::size_t>(n)});
+  run_answered();
+
+  std::size_t told = 0;
+  if (!connected_ && !told_disconnected_ && told < events.size()) {
+    told_disconnected_ = true;
+    events[told++] = {Token{}, Event::Kind::disconnected};
+  }
+  // Only those that are ready now: a source may have to be looked at again.
+  const std::size_t waiting = ready_.size();
+  std::size_t looked_at = 0;
+  while (looked_at < waiting && told < events.size()) {
+    const std::size_t index = ready_[looked_at++];
+    Source& source = sources_[index];
+    source.ready = false;
+    if (source.watcher) {
+      events[told++] = {source.token, Event::Kind::watch_ready};
+      continue;
+    }
+    const auto look = source.region->look();
+    if (look.changed) events[told++] = {source.token, Event::Kind::region_changed};
+    if (!look.armed) make_ready(index);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(looked_at));
+  const bool more = !ready_.empty() || !answered_.empty() || n == static_cast<int>(found.size()) ||
+                    (!connected_ && !told_disconnected_);
+  if (more) call_again();
+  return told;
+}
+
+}  // namespace memio::detail

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The one epoll behind a Client, and what happens when it is readable.
+//
+// Three kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells of
+// subscribed regions, by edge; and `again_`, an eventfd that is kept readable while dispatch() has left something undone, so
+// that a loop around us calls it again.
+//
+// What is to be told waits in `ready_`, whose capacity is reserved when a source is added: telling allocates nothing.
+
+#include <sys/epoll.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "memio/channel.h"
+#include "memio/client.h"
+#include "memio/message.h"
+#include "memio/protocol_json.h"
+#include "open_region.h"
+
+namespace memio::detail {
+
+class ClientCore : public std::enable_shared_from_this<ClientCore> {
+ public:
+  // A reply as it came: its parameters and descriptors, or the error.
+  struct Answer {
+    Json parameters;
+    std::vector<UniqueFd> fds;
+  };
+  using OnAnswer = std::function<void(Result<Answer>)>;
+
+  static Result<std::shared_ptr<ClientCore>> make(UniqueFd socket);
+  ClientCore() = default;
+  ~ClientCore();
+  ClientCore(const ClientCore&) = delete;
+  ClientCore& operator=(const ClientCore&) = delete;
+
+  // Sends a call and waits for its answer. Answers to earlier calls are kept for dispatch().
+  Result<Answer> call(std::string_view method, Json parameters);
+  // Sends a call; dispatch() calls `on_answer`.
+  void call_async(std::string_view method, Json parameters, OnAnswer on_answer);
+  // Turns an answer of Create or Open into a Region.
+  Result<Region> make_region(Result<Answer> answer, Access wanted);
+  // Tells memiod, if it is still there, that a handle is no longer used.
+  void close_handle(std::uint64_t id) noexcept;
+
+  Result<std::size_t> add_subscription(OpenRegion& region, Token token);
+  void remove_subscription(std::size_t index, int doorbell) noexcept;
+  Result<void> add_watcher(Watcher::Impl& watcher);
+  void remove_watcher(Watcher::Impl& watcher) noexcept;
+  void stop_polling(int fd) noexcept;
+
+  [[nodiscard]] int get_fd() const noexcept { return epoll_.get(); }
+  [[nodiscard]] bool connected() const noexcept { return connected_; }
+  std::size_t dispatch(std::span<Event> events);
+
+ private:
+  // What an epoll event stands for, in its 64 bits: the kind above, an index below.
+  enum class Kind : std::uint32_t { socket, again, doorbell, watcher };
+  struct Source {  // a subscription or a watcher
+    OpenRegion* region = nullptr;
+    Watcher::Impl* watcher = nullptr;
+    Token token;
+    bool ready = false;  // is in ready_
+  };
+  struct Pending {
+    std::uint64_t serial = 0;
+    OnAnswer on_answer;  // none for the call that call() itself waits for
+  };
+
+  static std::uint64_t key(Kind kind, std::size_t index) noexcept;
+  Result<void> poll_add(int fd, std::uint32_t events, std::uint64_t data) noexcept;
+  std::size_t add_source(Source source);
+  void remove_source(std::size_t index) noexcept;
+
+  std::uint64_t send(std::string_view method, Json parameters, OnAnswer on_answer);
+  // Reads and writes the socket as far as it goes without blocking.
+  void pump() noexcept;
+  Result<void> pump_once();
+  Result<void> take_frame(Frame frame);
+  void update_interest() noexcept;
+  void disconnect(Error reason) noexcept;
+  void call_again() noexcept;
+  void run_answered();
+  void make_ready(std::size_t index) noexcept;
+  void collect(std::span<const epoll_event> found);
+
+  std::optional<Channel> channel_;
+  bool connected_ = true;
+  bool told_disconnected_ = false;
+  bool wants_write_ = false;
+  Error disconnect_reason_{Errc::disconnected};
+  std::uint64_t last_serial_ = 0;
+  std::deque<Pending> pending_;  // in the order of the calls, which is that of the replies
+  std::optional<Result<Answer>> own_answer_;  // what call() waits for
+  std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
+
+  std::vector<Source> sources_;
+  std::vector<std::size_t> free_sources_;
+  std::vector<std::size_t> ready_;
+
+  UniqueFd again_;
+  // Last, so that it is closed first: no descriptor is closed while it is still in the epoll.
+  UniqueFd epoll_;
+};
+
+}  // namespace memio::detail

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+#include "open_region.h"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "client_core.h"
+
+namespace memio {
+
+namespace detail {
+
+OpenRegion::OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, RegionMemory memory)
+    : core_(std::move(core)),
+      info_(std::move(info)),
+      handle_(handle),
+      memory_(std::move(memory)),
+      writer_(memory_),
+      reader_(memory_) {}
+
+OpenRegion::~OpenRegion() {
+  unsubscribe();
+  writer_.abort();
+  core_->close_handle(handle_);
+}
+
+Result<std::optional<Snapshot>> OpenRegion::read(std::optional<std::uint64_t> last_seen) {
+  auto leased = reader_.lease(last_seen, classic_copy_);
+  if (!leased) return fail(std::move(leased.error()));
+  if (!*leased) return std::optional<Snapshot>();
+  Snapshot snapshot;
+  snapshot.region_ = shared_from_this();
+  snapshot.version_ = (*leased)->version;
+  snapshot.sequence_ = (*leased)->sequence;
+  snapshot.data_ = (*leased)->payload;
+  snapshot.slot_ = (*leased)->slot;
+  return std::optional<Snapshot>(std::move(snapshot));
+}
+
+namespace {
+
+Result<UniqueFd> doorbell_epoll(int doorbell) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.valid()) return fail_errno(errno, "creating an epoll");
+  // By edge: the doorbell's counter is never read, and every ring is an edge for every epoll.
+  epoll_event interest{EPOLLIN | EPOLLET, {}};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, doorbell, &interest) != 0)
+    return fail_errno(errno, "waiting for a region's doorbell");
+  return epoll;
+}
+
+}  // namespace
+
+Result<std::uint64_t> OpenRegion::wait(std::uint64_t last_seen, std::chrono::milliseconds timeout) {
+  if (subscription_) return fail(Errc::misuse, "wait() was called on a region that is subscribed; use Client::dispatch");
+  if (!wait_epoll_.valid()) {
+    auto epoll = doorbell_epoll(memory_.doorbell_fd());
+    if (!epoll) return fail(std::move(epoll.error()));
+    wait_epoll_ = std::move(*epoll);
+  }
+  const auto deadline = deadline_in(timeout);
+  for (;;) {
+    if (const auto sequence = reader_.sequence(); sequence != last_seen) return sequence;
+    if (!reader_.arm(last_seen)) continue;
+    epoll_event event;
+    const int n = ::epoll_wait(wait_epoll_.get(), &event, 1, milliseconds_left(deadline));
+    if (n < 0 && errno != EINTR) return fail_errno(errno, "waiting for a region's doorbell");
+    if (n == 0 && is_past(deadline) && reader_.sequence() == last_seen) return fail(Errc::timed_out);
+  }
+}
+
+Result<void> OpenRegion::subscribe(Token token, std::uint64_t last_seen) {
+  unsubscribe();
+  last_told_ = last_seen;
+  auto added = core_->add_subscription(*this, token);
+  if (!added) return fail(std::move(added.error()));
+  subscription_ = *added;
+  return {};
+}
+
+void OpenRegion::unsubscribe() noexcept {
+  if (!subscription_) return;
+  core_->remove_subscription(*subscription_, memory_.doorbell_fd());
+  subscription_.reset();
+  reader_.disarm();
+}
+
+OpenRegion::Look OpenRegion::look() noexcept {
+  constexpr int tries = 16;
+  Look look;
+  for (int i = 0; i < tries && !look.armed; ++i) {
+    const auto sequence = reader_.sequence();
+    look.changed = look.changed || sequence != last_told_;
+    last_told_ = sequence;
+    look.armed = reader_.arm(sequence);
+  }
+  return look;
+}
+
+Deadline OpenRegion::write_deadline() const noexcept { return deadline_in(write_timeout_); }
+
+}  // namespace detail
+
+Snapshot::Snapshot(Snapshot&& other) noexcept = default;
+
+Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  region_ = std::move(other.region_);
+  version_ = other.version_;
+  sequence_ = other.sequence_;
+  data_ = std::exchange(other.data_, {});
+  slot_ = other.slot_;
+  return *this;
+}
+
+Snapshot::~Snapshot() { release(); }
+
+void Snapshot::release() noexcept {
+  if (region_) region_->release(slot_);
+  region_.reset();
+}
+
+Region::Region(std::shared_ptr<detail::OpenRegion> open) noexcept : open_(std::move(open)) {}
+Region::Region(Region&&) noexcept = default;
+Region& Region::operator=(Region&&) noexcept = default;
+Region::~Region() {
+  // Snapshots may keep the memory; events and the writer lock go with the Region.
+  if (!open_) return;
+  open_->unsubscribe();
+  open_->writer().abort();
+}
+
+const RegionInfo& Region::info() const noexcept { return open_->info(); }
+Access Region::access() const noexcept { return open_->memory().access(); }
+std::uint64_t Region::sequence() const noexcept { return open_->reader().sequence(); }
+int Region::file_descriptor() const noexcept { return open_->memory().region_fd(); }
+
+Result<std::uint64_t> Region::write(std::span<const std::byte> payload, std::optional<std::uint64_t> version) {
+  auto to = begin(payload.size());
+  if (!to) return fail(std::move(to.error()));
+  if (!payload.empty()) std::memcpy(to->data(), payload.data(), payload.size());
+  return commit(version);
+}
+
+Result<std::span<std::byte>> Region::begin(std::size_t length) {
+  return open_->writer().begin(length, open_->write_deadline());
+}
+Result<std::uint64_t> Region::commit(std::optional<std::uint64_t> version) { return open_->writer().commit(version); }
+void Region::abort() noexcept { open_->writer().abort(); }
+void Region::set_write_timeout(std::chrono::milliseconds timeout) noexcept { open_->set_write_timeout(timeout); }
+
+Result<Snapshot> Region::read() {
+  auto snapshot = open_->read(std::nullopt);
+  if (!snapshot) return fail(std::move(snapshot.error()));
+  return std::move(**snapshot);
+}
+Result<std::optional<Snapshot>> Region::read(std::uint64_t last_seen) { return open_->read(last_seen); }
+
+Result<Region::Copied> Region::read_into(std::span<std::byte> to) {
+  auto snapshot = read();
+  if (!snapshot) return fail(std::move(snapshot.error()));
+  const auto data = snapshot->data();
+  if (data.size() > to.size())
+    return fail(Errc::payload_too_large, "the payload has " + std::to_string(data.size()) + " bytes, there is room for " +
+                                             std::to_string(to.size()));
+  if (!data.empty()) std::memcpy(to.data(), data.data(), data.size());
+  return Copied{snapshot->version(), snapshot->sequence(), data.size()};
+}
+
+Result<std::uint64_t> Region::wait(std::uint64_t last_seen, std::chrono::milliseconds timeout) {
+  return open_->wait(last_seen, timeout);
+}
+Result<void> Region::subscribe(Token token, std::uint64_t last_seen) { return open_->subscribe(token, last_seen); }
+void Region::unsubscribe() noexcept { open_->unsubscribe(); }
+
+}  // namespace memio

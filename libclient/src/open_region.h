@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "memio/region.h"
+#include "reader.h"
+#include "region_memory.h"
+#include "writer.h"
+
+namespace memio {
+
+namespace detail {
+
+// What Region and its Snapshots share: the memory, what is leased and begun, and the connection that the handle
+// belongs to. The handle is closed when the last of them is gone.
+class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
+ public:
+  OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, RegionMemory memory);
+  ~OpenRegion();
+  OpenRegion(const OpenRegion&) = delete;
+  OpenRegion& operator=(const OpenRegion&) = delete;
+
+  Result<std::optional<Snapshot>> read(std::optional<std::uint64_t> last_seen);
+  void release(unsigned slot) noexcept { reader_.release(slot); }
+  Result<std::uint64_t> wait(std::uint64_t last_seen, std::chrono::milliseconds timeout);
+  Result<void> subscribe(Token token, std::uint64_t last_seen);
+  void unsubscribe() noexcept;
+  [[nodiscard]] Deadline write_deadline() const noexcept;
+
+  // For ClientCore's dispatch: whether there is a publish that the subscriber has not been told of, and whether the next one
+  // will ring. If not, a writer was faster than this look, and another look is due.
+  struct Look {
+    bool changed = false;
+    bool armed = false;
+  };
+  [[nodiscard]] Look look() noexcept;
+
+  [[nodiscard]] const RegionInfo& info() const noexcept { return info_; }
+  [[nodiscard]] std::uint64_t handle() const noexcept { return handle_; }
+  [[nodiscard]] RegionMemory& memory() noexcept { return memory_; }
+  [[nodiscard]] Writer& writer() noexcept { return writer_; }
+  [[nodiscard]] Reader& reader() noexcept { return reader_; }
+  void set_write_timeout(std::chrono::milliseconds timeout) noexcept { write_timeout_ = timeout; }
+
+ private:
+  std::shared_ptr<ClientCore> core_;
+  RegionInfo info_;
+  std::uint64_t handle_;
+  RegionMemory memory_;
+  Writer writer_;
+  Reader reader_;
+  std::vector<std::byte> classic_copy_;
+  std::chrono::milliseconds write_timeout_{1000};
+  UniqueFd wait_epoll_;  // made by the first wait()
+  std::optional<std::size_t> subscription_;
+  std::uint64_t last_told_ = 0;
+};
+
+}  // namespace detail
+
+// The way from the public Region to what it is made of, for the parts of this project that need more: the web process extension
+// maps the files over JavaScript's memory.
+class RegionAccess {
+ public:
+  static RegionMemory& memory(Region& region) noexcept { return region.open_->memory(); }
+  static Writer& writer(Region& region) noexcept { return region.open_->writer(); }
+  static detail::OpenRegion& open(Region& region) noexcept { return *region.open_; }
+};
+
+}  // namespace memio
