@@ -11,7 +11,7 @@
 #include "log.h"
 #include "methods.h"
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -34,7 +34,11 @@ std::optional<ucred> accepted_peer(int socket) {
 }  // namespace
 
 Broker::Broker(EventLoop& loop, const Limits& limits)
-    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), spare_(spare_descriptor()) {
+    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), linger_(loop, registry_, limits_.linger), spare_(spare_descriptor()) {
+  registry_.on_change([this](const auto& region, auto change) {
+    if (change == Registry::Change::removed) linger_.forget(*region);
+    hub_.on_registry_change(region, change);
+  });
   if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);
 }
 
@@ -78,6 +82,7 @@ Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<p
          answer_call(*this, s, call, std::move(fds));
          status_timer_.start_timer(status_interval);
        },
+       .on_unused = [this](const std::shared_ptr<Region>& region) { linger_.on_unused(region); },
        .on_end = [this](Session& s) { end_session(s); }});
   if (!session) return fail(std::move(session.error()));
   sessions_.push_back(std::move(*session));
@@ -98,4 +103,4 @@ void Broker::update_status() {
   ::sd_notifyf(0, "STATUS=%zu regions, %zu connections", registry_.regions().size(), sessions_.size());
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -8,11 +8,12 @@
 #include <string>
 
 #include "event_loop.h"
+#include "linger.h"
 #include "registry.h"
 #include "session.h"
 #include "watch.h"
 
-namespace memio {
+namespace memio::broker {
 
 class Broker {
  public:
@@ -46,10 +47,11 @@ class Broker {
   Limits limits_;
   Registry registry_;
   WatchHub hub_;
+  Linger linger_;
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<Listener> listeners_;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   EventSource status_timer_;
 };
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
-namespace memio {
+namespace memio::broker {
 
 // How much of everything memiod gives out. A request that would pass one is refused with LimitExceeded.
 struct Limits {
@@ -18,6 +19,7 @@ struct Limits {
   std::size_t queued_bytes = std::size_t{64} << 20;         // of answers that a session has not read
   std::size_t watch_queued_bytes = std::size_t{64} << 10;  // more than that, and a watch waits and merges its events
   std::size_t grants = 256;                                 // of one OpenConnection
+  std::chrono::milliseconds linger{10'000};                 // how long a lingering region waits for another opener
 };
 
-}  // namespace memio
+}  // namespace memio::broker

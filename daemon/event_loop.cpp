@@ -7,7 +7,7 @@
 
 #include "log.h"
 
-namespace memio {
+namespace memio::broker {
 
 template <class Call>
 int EventSource::guarded(sd_event_source* source, void* userdata, Call call) noexcept {
@@ -104,4 +104,4 @@ Result<int> EventLoop::run() {
   return r;
 }
 
-}  // namespace memio
+}  // namespace memio::broker

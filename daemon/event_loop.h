@@ -13,7 +13,7 @@
 
 #include "memio/result.h"
 
-namespace memio {
+namespace memio::broker {
 
 // One event source. Ends with the object, which may be destroyed within its own callback.
 // Declare it after what its callback uses, the descriptor above all: it must be gone first.
@@ -71,4 +71,4 @@ class EventLoop {
   std::unique_ptr<sd_event, Unref> event_;
 };
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -5,7 +5,7 @@
 
 #include "memio/region_name.h"
 
-namespace memio {
+namespace memio::broker {
 
 Result<Grants> Grants::narrowed(std::vector<Grant> grants) const {
   for (const auto& grant : grants)
@@ -29,4 +29,4 @@ bool Grants::knows(std::string_view name) const noexcept {
   return std::ranges::any_of(all, [&](Right right) { return allows(name, right); });
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -8,7 +8,7 @@
 #include "memio/protocol.h"
 #include "memio/result.h"
 
-namespace memio {
+namespace memio::broker {
 
 using protocol::Grant;
 using protocol::Right;
@@ -35,4 +35,4 @@ class Grants {
   bool everything_ = true;
 };
 
-}  // namespace memio
+}  // namespace memio::broker

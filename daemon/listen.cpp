@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -70,4 +70,4 @@ Result<std::string> default_socket_path() {
   return fail(Errc::system, "neither MEMIO_SOCKET nor XDG_RUNTIME_DIR is set; say where to listen with --socket PATH");
 }
 
-}  // namespace memio
+}  // namespace memio::broker

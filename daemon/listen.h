@@ -6,7 +6,7 @@
 #include "memio/result.h"
 #include "memio/unique_fd.h"
 
-namespace memio {
+namespace memio::broker {
 
 // A listening socket at `path`, mode 0600. One that a dead process left behind is replaced; one that answers is an
 // error. `make_directory` creates the parent, mode 0700, if it is not there.
@@ -15,4 +15,4 @@ Result<UniqueFd> listen_at(const std::string& path, bool make_directory);
 // $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio.
 Result<std::string> default_socket_path();
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -37,4 +37,4 @@ void set_up_log(spdlog::level::level_enum level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-}  // namespace memio
+}  // namespace memio::broker

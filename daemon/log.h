@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace memio {
+namespace memio::broker {
 
 // Called once, before anything is logged.
 void set_up_log(spdlog::level::level_enum level);
@@ -30,4 +30,4 @@ void log_debug(fmt::format_string<Args...> format, Args&&... args) {
   spdlog::debug(format, std::forward<Args>(args)...);
 }
 
-}  // namespace memio
+}  // namespace memio::broker

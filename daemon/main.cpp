@@ -15,7 +15,7 @@
 #include "log.h"
 #include "version.h"
 
-namespace memio {
+namespace memio::broker {
 namespace {
 
 struct Options {
@@ -97,13 +97,13 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace memio
+}  // namespace memio::broker
 
 int main(int argc, char** argv) {
   try {
-    return memio::run(argc, argv);
+    return memio::broker::run(argc, argv);
   } catch (const std::exception& error) {
-    memio::log_error("giving up: {}", error.what());
+    memio::broker::log_error("giving up: {}", error.what());
     return EXIT_FAILURE;
   }
 }

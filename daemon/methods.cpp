@@ -10,7 +10,7 @@
 #include "memio/region_name.h"
 #include "service_interface.h"
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -33,7 +33,7 @@ Error no_such_region(const std::string& name) {
 }
 
 // The region of that name, if the session has the right to it.
-Result<std::shared_ptr<memio::Region>> find_region(Context& context, const std::string& name, Right right) {
+Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std::string& name, Right right) {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   const Grants& grants = context.session.grants();
   auto region = grants.knows(name) ? context.broker.registry().find(name) : nullptr;
@@ -44,7 +44,7 @@ Result<std::shared_ptr<memio::Region>> find_region(Context& context, const std::
   return region;
 }
 
-Result<Answer> open_handle(Context& context, const std::shared_ptr<memio::Region>& region, Access access) {
+Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Region>& region, Access access) {
   auto fds = region->fds_for(access);
   if (!fds) return fail(std::move(fds.error()));
   auto id = context.session.add_handle(region, access);
@@ -228,4 +228,4 @@ void answer_call(Broker& broker, Session& session, const Call& call, std::vector
   }
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -19,7 +19,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -230,4 +230,4 @@ protocol::Region Region::info() const {
           .handles = handles_};
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -10,7 +10,7 @@
 #include "memio/region_format.h"
 #include "memio/unique_fd.h"
 
-namespace memio {
+namespace memio::broker {
 
 using protocol::Access;
 
@@ -38,6 +38,8 @@ class Region {
   [[nodiscard]] const Geometry& geometry() const noexcept { return spec_.geometry; }
   [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
   [[nodiscard]] std::uint32_t cells() const noexcept { return spec_.cells; }
+
+  [[nodiscard]] std::uint64_t handles() const noexcept { return handles_; }
 
   // Gives out a cell. Error: limit_exceeded.
   Result<std::uint32_t> take_cell();
@@ -87,4 +89,4 @@ class Region {
   std::uint64_t handles_ = 0;
 };
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -3,7 +3,7 @@
 
 #include "memio/region_name.h"
 
-namespace memio {
+namespace memio::broker {
 
 namespace {
 
@@ -48,4 +48,4 @@ void Registry::remove(const std::shared_ptr<Region>& region) {
   if (on_change_) on_change_(region, Change::removed);
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -10,7 +10,7 @@
 #include "broker_limits.h"
 #include "region.h"
 
-namespace memio {
+namespace memio::broker {
 
 // The regions that have a name. A region that was removed lives on, nameless, as long as a handle of it is open.
 class Registry {
@@ -40,4 +40,4 @@ class Registry {
   OnChange on_change_;
 };
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -4,7 +4,7 @@
 #include "memio/protocol_json.h"
 #include "version.h"
 
-namespace memio::service {
+namespace memio::broker::service {
 
 namespace {
 
@@ -52,4 +52,4 @@ Error unknown_method(const std::string& method) {
   return known ? Error{Errc::method_not_found, 0, method} : Error{Errc::interface_not_found, 0, interface};
 }
 
-}  // namespace memio::service
+}  // namespace memio::broker::service

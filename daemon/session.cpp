@@ -6,7 +6,7 @@
 
 #include "log.h"
 
-namespace memio {
+namespace memio::broker {
 
 Session::Session(UniqueFd socket, Grants grants, std::optional<pid_t> pid, const Limits& limits, Hooks hooks)
     : limits_(limits),
@@ -32,7 +32,8 @@ void Session::on_io() {
   if (!failed_) return;
   // What was to be said about the failure goes out if the socket takes it. Nothing may be touched after this.
   [[maybe_unused]] const auto flushed = channel_.flush();
-  hooks_.on_end(*this);
+  const auto on_end = hooks_.on_end;  // this object, and with it hooks_, does not outlive the call
+  on_end(*this);
 }
 
 Result<void> Session::read_calls() {
@@ -87,7 +88,7 @@ Result<std::uint64_t> Session::add_handle(const std::shared_ptr<Region>& region,
                                           " handles that it may have; close some");
   auto cell = region->take_cell();
   if (!cell) return fail(std::move(cell.error()));
-  handles_.try_emplace(++last_handle_, region, access, *cell);
+  handles_.try_emplace(++last_handle_, *this, region, access, *cell);
   return last_handle_;
 }
 
@@ -96,4 +97,4 @@ Result<void> Session::close_handle(std::uint64_t id) {
   return fail(Errc::no_such_handle, "this connection has no open handle " + std::to_string(id));
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -15,13 +15,15 @@
 #include "region.h"
 #include "watch.h"
 
-namespace memio {
+namespace memio::broker {
 
 // One connection: what it may do, what it has open, and its socket. All that it holds is given back by its destructor.
 class Session {
  public:
   struct Hooks {
     std::function<void(Session&, Call, std::vector<UniqueFd>)> on_call;
+    // A handle was closed, and it was the region's last.
+    std::function<void(const std::shared_ptr<Region>&)> on_unused;
     // The connection is over. Called from the loop, never from within another call on the session; destroys it.
     std::function<void(Session&)> on_end;
   };
@@ -29,18 +31,20 @@ class Session {
   // An open handle. Its cell goes back with it.
   class Handle {
    public:
-    Handle(std::shared_ptr<Region> region, Access access, std::uint32_t cell)
-        : region_(std::move(region)), access_(access), cell_(cell) {}
-    Handle(Handle&&) noexcept = default;
-    Handle& operator=(Handle&&) = delete;
+    Handle(const Session& session, std::shared_ptr<Region> region, Access access, std::uint32_t cell)
+        : session_(session), region_(std::move(region)), access_(access), cell_(cell) {}
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
     ~Handle() {
-      if (region_) region_->give_back_cell(cell_);
+      region_->give_back_cell(cell_);
+      if (region_->handles() == 0) session_.hooks_.on_unused(region_);
     }
     [[nodiscard]] const Region& region() const noexcept { return *region_; }
     [[nodiscard]] Access access() const noexcept { return access_; }
     [[nodiscard]] std::uint32_t cell() const noexcept { return cell_; }
 
    private:
+    const Session& session_;
     std::shared_ptr<Region> region_;
     Access access_;
     std::uint32_t cell_;
@@ -89,4 +93,4 @@ class Session {
   EventSource source_;  // last: gone before the socket
 };
 
-}  // namespace memio
+}  // namespace memio::broker

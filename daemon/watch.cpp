@@ -8,7 +8,7 @@
 #include "log.h"
 #include "memio/region_name.h"
 
-namespace memio {
+namespace memio::broker {
 
 bool Watch::matches_name(const std::string& name) const {
   return owner_.may_watch(name) && (!pattern_ || matches(*pattern_, name));
@@ -70,10 +70,6 @@ void Watch::flush() {
     }
     owner_.send(event);
   }
-}
-
-WatchHub::WatchHub(EventLoop& loop, Registry& registry) : loop_(loop), registry_(registry) {
-  registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
 }
 
 void WatchHub::add(Watch& watch) {
@@ -146,4 +142,4 @@ void WatchHub::on_doorbell(std::uint64_t generation) {
   }
 }
 
-}  // namespace memio
+}  // namespace memio::broker

@@ -16,7 +16,7 @@
 #include "event_loop.h"
 #include "registry.h"
 
-namespace memio {
+namespace memio::broker {
 
 using protocol::EventKind;
 
@@ -66,11 +66,14 @@ class Watch {
 // All watches, and the doorbells they make memiod listen to.
 class WatchHub {
  public:
-  WatchHub(EventLoop& loop, Registry& registry);
+  WatchHub(EventLoop& loop, Registry& registry) : loop_(loop), registry_(registry) {}
 
   // Tells the watch what there is. It must be removed before it is destroyed.
   void add(Watch& watch);
   void remove(Watch& watch);
+  // A region has come or gone.
+  void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
+
  private:
   // A region whose publishes somebody watches.
   struct Listened {
@@ -79,7 +82,6 @@ class WatchHub {
     EventSource source;  // last: gone before the region, and with it the doorbell, may be
   };
 
-  void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_doorbell(std::uint64_t generation);
   // Starts and stops listening, as the watches want.
   void update_listening(const std::shared_ptr<Region>& region);
@@ -91,4 +93,4 @@ class WatchHub {
   std::map<std::uint64_t, Listened> listened_;  // by generation
 };
 
-}  // namespace memio
+}  // namespace memio::broker

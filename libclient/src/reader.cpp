@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "reader.h"
 
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <limits>
 #include <numeric>
 #include <thread>
 
+#include "deadline.h"
 #include "fence.h"
 #include "futex.h"
 
@@ -14,10 +16,10 @@ namespace memio {
 
 namespace {
 
-// How often a classic region's reader tries before it reports that a write stays unfinished.
-constexpr int classic_tries = 10'000;
-
+// A classic region's reader tries this often without a pause, and then, letting others run in between, for this long, before
+// it reports that a write stays unfinished.
 constexpr int tries_before_yield = 100;
+constexpr std::chrono::milliseconds classic_patience{10};
 
 constexpr std::uint64_t bit(unsigned slot) noexcept { return std::uint64_t{1} << slot; }
 
@@ -65,8 +67,12 @@ Result<std::optional<Reader::Leased>> Reader::lease_slot(std::optional<std::uint
 Result<std::optional<Reader::Leased>> Reader::copy_classic(std::optional<std::uint64_t> last_seen,
                                                            std::vector<std::byte>& copy) {
   auto& directory = memory_.directory();
-  for (int i = 0; i < classic_tries; ++i) {
-    if (i >= tries_before_yield) std::this_thread::yield();  // the writer may be waiting for this very CPU
+  Deadline deadline;
+  for (int i = 0; !is_past(deadline); ++i) {
+    if (i >= tries_before_yield) {
+      if (!deadline) deadline = Clock::now() + classic_patience;
+      std::this_thread::yield();  // the writer may be waiting for this very CPU
+    }
     const std::uint64_t before = directory.latest.load(std::memory_order_acquire);
     if (format::index_of(before) > 1) return fail(Errc::corrupt);
     if (format::index_of(before) == 1) continue;
@@ -74,7 +80,7 @@ Result<std::optional<Reader::Leased>> Reader::copy_classic(std::optional<std::ui
     const format::SlotHeader header = memory_.load_header(0);
     if (!format::check_header(header, memory_.geometry())) return fail(Errc::corrupt);
     if (!grow(copy, header.length)) return fail(Errc::out_of_resources);
-    std::memcpy(copy.data(), memory_.payload(0).data(), header.length);
+    if (header.length > 0) std::memcpy(copy.data(), memory_.payload(0).data(), header.length);
     seqlock_fence(std::memory_order_acquire);
     // Programs that know only the header write it first or last: it too must not have moved.
     const format::SlotHeader after = memory_.load_header(0);

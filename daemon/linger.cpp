@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#include "linger.h"
+
+#include "log.h"
+
+namespace memio::broker {
+
+void Linger::on_unused(const std::shared_ptr<Region>& region) {
+  if (region->lifetime() != protocol::Lifetime::linger || registry_.find(region->name()) != region) return;
+  auto timer = loop_.add_timer([this, region] {
+    const auto gone = region;  // removing it ends this timer and, with it, this function's captures
+    if (gone->handles() == 0)
+      registry_.remove(gone);
+    else
+      timers_.erase(gone->generation());
+  });
+  if (!timer) return log_warning("{} will not go away by itself: {}", region->name(), timer.error().text());
+  timer->start_timer(delay_);
+  timers_.insert_or_assign(region->generation(), std::move(*timer));
+}
+
+}  // namespace memio::broker

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// What a wrong or hostile peer can send: it gets an error or is cut off, nobody else notices, nothing leaks.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "support/daemon.h"
+#include "support/raw_connection.h"
+
+namespace memio::test {
+namespace {
+
+constexpr std::string_view list_call = R"({"method":"io.memio.List"})";
+
+class Attack : public DaemonTest {
+ protected:
+  Client bystander_ = daemon_.connect();
+  Region region_ = std::move(*bystander_.create("bystander", {.capacity = 16}));
+  std::size_t fds_before_ = 0;
+
+  void SetUp() override {
+    // Once this is answered, the daemon has closed what it handed out before.
+    ASSERT_TRUE(bystander_.list());
+    fds_before_ = daemon_.open_fds();
+  }
+  void TearDown() override {
+    // A connection that is over is noticed in the loop's own time: each answered call is another turn of it.
+    for (int i = 0; i < 1000 && daemon_.open_fds() != fds_before_; ++i) EXPECT_TRUE(bystander_.list());
+    EXPECT_EQ(daemon_.open_fds(), fds_before_) << "the daemon leaks descriptors";
+    EXPECT_EQ(bystander_.list()->size(), 1U);
+  }
+
+  static void expect_error(const std::optional<Reply>& reply, std::string_view name, std::string_view part) {
+    ASSERT_TRUE(reply) << "the connection was closed";
+    EXPECT_EQ(reply->error, name);
+    EXPECT_NE(reply->parameters.dump().find(part), std::string::npos) << reply->parameters.dump();
+  }
+};
+
+TEST_F(Attack, MalformedMessagesGetAnErrorAndTheConnectionGoesOn) {
+  RawConnection raw(daemon_.socket_path());
+  const std::string deep = R"({"method":"io.memio.List","parameters":)" + std::string(5000, '[') + "}";
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"", "not JSON"},
+      {"hello", "not JSON"},
+      {"[1,2]", "not a JSON object"},
+      {R"({"method":"io.memio.List")", "not JSON"},
+      {R"({"parameters":{}})", "no method"},
+      {R"({"method":5})", "'method'"},
+      {R"({"method":"io.memio.List","parameters":[]})", "'parameters'"},
+      {R"({"method":"io.memio.List","more":"yes"})", "'more'"},
+      {R"({"method":"io.memio.List","color":"red"})", "'color'"},
+      {"{\"method\":\"\xff\xfe\"}", "not JSON"},
+      {deep, "32 deep"},
+  };
+  for (const auto& [message, part] : wrong) {
+    SCOPED_TRACE(message.substr(0, 60));
+    expect_error(raw.ask(message), "io.memio.MalformedMessage", part);
+    const auto after = raw.ask(list_call);
+    ASSERT_TRUE(after);
+    EXPECT_EQ(after->error, "");
+  }
+}
+
+TEST_F(Attack, WrongParametersAreNamed) {
+  RawConnection raw(daemon_.socket_path());
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {R"("io.memio.Create","parameters":{"capacity":1})", "name"},
+      {R"("io.memio.Create","parameters":{"name":7,"capacity":1})", "name"},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":-1})", "capacity"},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":1.5})", "capacity"},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":1e400})", ""},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":99999999999999999999})", "capacity"},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":1,"layout":"memio65"})", "layout"},
+      {R"("io.memio.Create","parameters":{"name":"a","capacity":1,"colour":1})", "colour"},
+      {R"("io.memio.Open","parameters":{"name":"bystander","access":"readwrite"})", "access"},
+      {R"("io.memio.Open","parameters":{"name":"bystander"})", "access"},
+      {R"("io.memio.OpenConnection","parameters":{"grants":[{"pattern":"a","rights":["own"]}]})", "grants.rights"},
+  };
+  for (const auto& [rest, parameter] : wrong) {
+    SCOPED_TRACE(rest);
+    const auto reply = raw.ask("{\"method\":" + rest + "}");
+    ASSERT_TRUE(reply);
+    if (parameter.empty())
+      EXPECT_NE(reply->error, "");
+    else
+      expect_error(reply, "org.varlink.service.InvalidParameter", "\"" + parameter + "\"");
+  }
+}
+
+TEST_F(Attack, UnknownMethodsAndInterfaces) {
+  RawConnection raw(daemon_.socket_path());
+  expect_error(raw.ask(R"({"method":"io.memio.Frobnicate"})"), "org.varlink.service.MethodNotFound", "Frobnicate");
+  expect_error(raw.ask(R"({"method":"org.example.Foo"})"), "org.varlink.service.InterfaceNotFound", "org.example");
+  expect_error(raw.ask(R"({"method":"nodots"})"), "org.varlink.service.InterfaceNotFound", "nodots");
+  expect_error(raw.ask(R"({"method":"io.memio.Watch"})"), "org.varlink.service.ExpectedMore", "");
+  expect_error(raw.ask(R"({"method":"io.memio.Close","parameters":{"id":12345}})"), "io.memio.NoSuchHandle", "12345");
+}
+
+TEST_F(Attack, AnOversizedMessageEndsTheConnectionWithAReason) {
+  RawConnection raw(daemon_.socket_path());
+  raw.send(std::string(std::size_t{3} << 20, 'x'));  // cut off on the way
+  expect_error(raw.receive(), "io.memio.MessageTooLarge", "1048576");
+  EXPECT_TRUE(raw.is_closed_by_peer());
+}
+
+TEST_F(Attack, HalfMessagesDisturbNobody) {
+  std::vector<RawConnection> silent;
+  for (std::size_t n = 0; n < list_call.size(); ++n) {
+    silent.emplace_back(daemon_.socket_path());
+    ASSERT_TRUE(silent.back().send(list_call.substr(0, n)));
+    EXPECT_TRUE(bystander_.list());
+  }
+  // Some finish after all, the others close at every byte there is.
+  ASSERT_TRUE(silent[5].send(std::string(list_call.substr(5)) + '\0'));
+  EXPECT_EQ(silent[5].receive()->error, "");
+}
+
+TEST_F(Attack, OneByteAtATimeIsUnderstood) {
+  RawConnection raw(daemon_.socket_path());
+  for (const char c : std::string(list_call) + '\0') ASSERT_TRUE(raw.send({&c, 1}));
+  EXPECT_EQ(raw.receive()->error, "");
+}
+
+TEST_F(Attack, ManyCallsInOneWriteAreAnsweredInOrder) {
+  constexpr int calls = 500;
+  RawConnection raw(daemon_.socket_path());
+  std::string all;
+  for (int i = 0; i < calls; ++i)
+    all += R"({"method":"io.memio.Stat","parameters":{"name":"n)" + std::to_string(i) + "\"}}" + '\0';
+  ASSERT_TRUE(raw.send(all));
+  for (int i = 0; i < calls; ++i)
+    expect_error(raw.receive(), "io.memio.NoSuchRegion", " n" + std::to_string(i) + ",");
+}
+
+TEST_F(Attack, UnexpectedDescriptorsAreClosedAndReported) {
+  UniqueFd odd(::eventfd(0, EFD_CLOEXEC));
+  RawConnection raw(daemon_.socket_path());
+  expect_error(raw.ask(list_call, {odd.get(), odd.get(), odd.get()}), "io.memio.UnexpectedFileDescriptors", "3");
+  EXPECT_EQ(raw.ask(list_call)->error, "");
+}
+
+TEST_F(Attack, AFloodOfDescriptorsEndsTheConnection) {
+  UniqueFd odd(::eventfd(0, EFD_CLOEXEC));
+  RawConnection raw(daemon_.socket_path());
+  raw.send(std::string(list_call) + '\0', std::vector<int>(253, odd.get()));
+  EXPECT_TRUE(raw.is_closed_by_peer());
+}
+
+TEST_F(Attack, DescriptorsWithHalfAMessageGoWithTheConnection) {
+  UniqueFd odd(::eventfd(0, EFD_CLOEXEC));
+  RawConnection raw(daemon_.socket_path());
+  ASSERT_TRUE(raw.send("{\"method\":", {odd.get(), odd.get()}));
+}
+
+TEST_F(Attack, OnewayCallsHaveNoAnswerEvenIfTheyFail) {
+  RawConnection raw(daemon_.socket_path());
+  ASSERT_TRUE(raw.send(std::string(R"({"method":"io.memio.Stat","parameters":{"name":"none"},"oneway":true})") + '\0'));
+  EXPECT_EQ(raw.ask(list_call)->error, "");
+}
+
+TEST_F(Attack, APeerThatNeverReadsIsCutOffAndNobodyWaits) {
+  RawConnection raw(daemon_.socket_path());
+  // List answers are larger than their calls: the queue limit is reached long before the sender's patience.
+  std::vector<Region> regions;
+  for (int i = 0; i < 500; ++i)
+    regions.push_back(std::move(*bystander_.create("filler/" + std::to_string(i), {.capacity = 1})));
+  std::string calls;
+  for (int i = 0; i < 100; ++i) calls += std::string(list_call) + '\0';
+  bool cut_off = false;
+  for (int i = 0; i < 1000 && !cut_off; ++i) cut_off = !raw.send(calls);
+  EXPECT_TRUE(cut_off);
+  EXPECT_TRUE(bystander_.list());
+  for (const auto& region : regions) EXPECT_TRUE(bystander_.remove(region.info().name));
+}
+
+TEST_F(Attack, ConnectionsUpToTheLimitAndBeyond) {
+  std::vector<UniqueFd> sockets;
+  Result<UniqueFd> socket = bystander_.open_connection();
+  while (socket && sockets.size() < 10'000) {
+    sockets.push_back(std::move(*socket));
+    socket = bystander_.open_connection();
+  }
+  ASSERT_FALSE(socket);
+  EXPECT_TRUE(socket.error().code == Errc::limit_exceeded || socket.error().code == Errc::out_of_resources)
+      << socket.error().text();
+  EXPECT_TRUE(bystander_.list());
+}
+
+}  // namespace
+}  // namespace memio::test

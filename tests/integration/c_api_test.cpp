@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// memio.h and memio-glib.h, through the shared libraries as other programs use them.
+
+#include <glib.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "memio-glib.h"
+#include "memio.h"
+#include "support/daemon.h"
+
+namespace memio::test {
+namespace {
+
+class CApi : public DaemonTest {
+ protected:
+  memio_client* client_ = nullptr;
+  memio_region* region_ = nullptr;
+
+  void SetUp() override {
+    ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &client_), MEMIO_OK) << memio_error_message();
+    const memio_region_options options = {sizeof options, 64, 0, MEMIO_LAYOUT_64, MEMIO_SESSION};
+    ASSERT_EQ(memio_create(client_, "c", &options, &region_), MEMIO_OK) << memio_error_message();
+  }
+  void TearDown() override {
+    memio_region_free(region_);
+    memio_client_free(client_);
+  }
+};
+
+TEST_F(CApi, WritesAndReads) {
+  std::uint64_t sequence = 0;
+  ASSERT_EQ(memio_region_write_version(region_, "hello", 5, 77, &sequence), MEMIO_OK);
+  EXPECT_EQ(sequence, 1U);
+  memio_snapshot* snapshot = nullptr;
+  ASSERT_EQ(memio_region_read(region_, &snapshot), MEMIO_OK);
+  EXPECT_EQ(std::string(static_cast<const char*>(memio_snapshot_data(snapshot)), memio_snapshot_length(snapshot)),
+            "hello");
+  EXPECT_EQ(memio_snapshot_version(snapshot), 77U);
+  memio_snapshot_free(snapshot);
+  ASSERT_EQ(memio_region_read_since(region_, 1, &snapshot), MEMIO_OK);
+  EXPECT_EQ(snapshot, nullptr);
+
+  void* data = nullptr;
+  ASSERT_EQ(memio_region_begin(region_, 3, &data), MEMIO_OK);
+  std::memcpy(data, "abc", 3);
+  ASSERT_EQ(memio_region_commit(region_, nullptr), MEMIO_OK);
+  char copy[64];
+  size_t length = 0;
+  std::uint64_t version = 0;
+  ASSERT_EQ(memio_region_read_into(region_, copy, sizeof copy, &length, &version, &sequence), MEMIO_OK);
+  EXPECT_EQ(std::string(copy, length), "abc");
+  EXPECT_EQ(version, 78U);
+  EXPECT_EQ(sequence, 2U);
+}
+
+TEST_F(CApi, ErrorsHaveACodeANameAndASentence) {
+  memio_region* none = nullptr;
+  EXPECT_EQ(memio_open(client_, "none", MEMIO_READ, &none), MEMIO_NO_SUCH_REGION);
+  EXPECT_STREQ(memio_error_name(), "io.memio.NoSuchRegion");
+  EXPECT_NE(std::string(memio_error_message()).find("none"), std::string::npos);
+  EXPECT_EQ(memio_region_write(region_, std::string(65, 'x').c_str(), 65, nullptr), MEMIO_PAYLOAD_TOO_LARGE);
+  EXPECT_NE(std::string(memio_error_message()), "");
+  memio_client* nobody = nullptr;
+  EXPECT_EQ(memio_connect("/nonexistent", &nobody), MEMIO_SYSTEM);
+  EXPECT_EQ(memio_error_errno(), ENOENT);
+  memio_region_options short_options = {1, 1, 0, MEMIO_LAYOUT_64, MEMIO_SESSION};
+  EXPECT_EQ(memio_create(client_, "x", &short_options, &none), MEMIO_MISUSE);
+}
+
+TEST_F(CApi, ListsStatsAndRemoves) {
+  memio_list* list = nullptr;
+  ASSERT_EQ(memio_list_regions(client_, nullptr, &list), MEMIO_OK);
+  ASSERT_EQ(memio_list_length(list), 1U);
+  const auto info = memio_list_get(list, 0);
+  EXPECT_STREQ(info.name, "c");
+  EXPECT_EQ(info.slots, 4U);
+  EXPECT_EQ(info.capacity, 64U);
+  memio_list_free(list);
+  memio_region_state state;
+  ASSERT_EQ(memio_stat(client_, "c", &state), MEMIO_OK);
+  EXPECT_EQ(state.handles, 1U);
+  EXPECT_EQ(memio_remove(client_, "c"), MEMIO_OK);
+  EXPECT_EQ(memio_stat(client_, "c", &state), MEMIO_NO_SUCH_REGION);
+}
+
+TEST_F(CApi, SubscribesAndWatches) {
+  ASSERT_EQ(memio_subscribe(region_, 5, 0), MEMIO_OK);
+  memio_watcher* watcher = nullptr;
+  ASSERT_EQ(memio_watch(client_, "c", 1, 6, &watcher), MEMIO_OK);
+  memio_event events[8];
+  bool changed = false;
+  bool version = false;
+  ASSERT_EQ(memio_region_write(region_, "x", 1, nullptr), MEMIO_OK);
+  while (!changed || !version) {
+    const int told = memio_wait(client_, events, 8, 20'000);
+    ASSERT_GT(told, 0);
+    for (int i = 0; i < told; ++i) {
+      if (events[i].kind == MEMIO_REGION_CHANGED) {
+        EXPECT_EQ(events[i].token, 5U);
+        changed = true;
+        continue;
+      }
+      EXPECT_EQ(events[i].token, 6U);
+      memio_watch_event event;
+      while (memio_watcher_next(watcher, &event) == 1) {
+        if (event.kind != MEMIO_WATCH_VERSION) continue;
+        EXPECT_STREQ(event.region.name, "c");
+        EXPECT_EQ(event.version, 1U);
+        version = true;
+      }
+    }
+  }
+  memio_watcher_free(watcher);
+}
+
+TEST_F(CApi, AGivenAwayConnectionWorks) {
+  int socket = -1;
+  ASSERT_EQ(memio_open_connection(client_, &socket), MEMIO_OK);
+  memio_client* other = nullptr;
+  ASSERT_EQ(memio_adopt(socket, &other), MEMIO_OK);
+  memio_region* region = nullptr;
+  EXPECT_EQ(memio_open(other, "c", MEMIO_READ, &region), MEMIO_OK);
+  memio_region_free(region);
+  memio_client_free(other);
+}
+
+TEST_F(CApi, AGMainLoopDispatchesTheClient) {
+  ASSERT_EQ(memio_subscribe(region_, 9, 0), MEMIO_OK);
+  GMainContext* context = g_main_context_new();
+  GMainLoop* loop = g_main_loop_new(context, FALSE);
+  struct State {
+    GMainLoop* loop;
+    int events = 0;
+  } state{loop};
+  GSource* source = memio_source_new(client_);
+  const MemioSourceFunc on_event = [](memio_client*, const memio_event* event, gpointer data) -> gboolean {
+    auto* s = static_cast<State*>(data);
+    EXPECT_EQ(event->token, 9U);
+    if (++s->events == 2) g_main_loop_quit(s->loop);
+    return G_SOURCE_CONTINUE;
+  };
+  g_source_set_callback(source, G_SOURCE_FUNC(on_event), &state, nullptr);
+  g_source_attach(source, context);
+  auto child = Process::fork([&] {
+    auto other = daemon_.connect();
+    auto region = other.open("c", Access::write);
+    auto seen = other.create("seen", {.capacity = 1});
+    return region->write({}) && seen->wait(0, std::chrono::seconds(20)) && region->write({}) ? 0 : 1;
+  });
+  // The second publish waits until the first has been dispatched.
+  while (state.events < 1) g_main_context_iteration(context, TRUE);
+  memio_region* seen = nullptr;
+  while (memio_open(client_, "seen", MEMIO_WRITE, &seen) != MEMIO_OK) {
+  }
+  ASSERT_EQ(memio_region_write(seen, "", 0, nullptr), MEMIO_OK);
+  g_main_loop_run(loop);
+  EXPECT_EQ(state.events, 2);
+  EXPECT_EQ(child.wait(), 0);
+  memio_region_free(seen);
+  g_source_destroy(source);
+  g_source_unref(source);
+  g_main_loop_unref(loop);
+  g_main_context_unref(context);
+}
+
+}  // namespace
+}  // namespace memio::test

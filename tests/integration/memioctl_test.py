@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""memioctl as a script uses it: what it prints, its JSON, its exit codes.
+
+    memioctl_test.py MEMIOD MEMIOCTL
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+MEMIOD, MEMIOCTL = sys.argv[1:3]
+
+
+class Memioctl(unittest.TestCase):
+    def setUp(self):
+        self.runtime = tempfile.TemporaryDirectory()
+        self.environment = {**os.environ, "MEMIO_SOCKET": f"{self.runtime.name}/s"}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+            notifications.bind(f"{self.runtime.name}/notify")
+            notifications.settimeout(20)
+            environment = {**self.environment, "NOTIFY_SOCKET": f"{self.runtime.name}/notify"}
+            self.daemon = subprocess.Popen([MEMIOD, "--log-level", "warning"], env=environment)
+            while b"READY=1" not in notifications.recv(4096):
+                pass
+
+    def tearDown(self):
+        self.daemon.terminate()
+        self.assertEqual(self.daemon.wait(20), 0)
+        self.runtime.cleanup()
+
+    def run_ctl(self, *arguments, data=b"", code=0):
+        result = subprocess.run([MEMIOCTL, *arguments], input=data, env=self.environment, capture_output=True, timeout=20)
+        self.assertEqual(result.returncode, code, result.stderr.decode())
+        self.stderr = result.stderr.decode()
+        return result.stdout
+
+    def run_json(self, *arguments, **options):
+        return json.loads(self.run_ctl("--json", *arguments, **options))
+
+    def test_create_list_stat_and_remove(self):
+        self.assertIn(b"created a/b: 4 slots of 64.0 KiB", self.run_ctl("create", "a/b", "64K"))
+        listed = self.run_ctl("list").decode().splitlines()
+        self.assertTrue(listed[0].startswith("NAME"))
+        self.assertTrue(listed[1].startswith("a/b"))
+        region = self.run_json("list")[0]
+        self.assertEqual((region["name"], region["capacity"], region["lifetime"]), ("a/b", 65536, "persistent"))
+        self.assertEqual(self.run_json("stat", "a/b")["handleStates"], [])
+        self.run_ctl("rm", "a/b")
+        self.assertEqual(self.run_json("list"), [])
+
+    def test_put_and_get_files_and_pipes(self):
+        content = bytes(range(256)) * 1000
+        path = f"{self.runtime.name}/in"
+        with open(path, "wb") as file:
+            file.write(content)
+        self.assertEqual(self.run_json("put", "f", path, "--create")["length"], len(content))
+        self.assertEqual(self.run_ctl("get", "f"), content)
+        out = f"{self.runtime.name}/out"
+        self.run_ctl("get", "f", "-o", out)
+        with open(out, "rb") as file:
+            self.assertEqual(file.read(), content)
+        self.run_ctl("put", "f", "-", "--version", "9", data=b"from a pipe")
+        self.assertEqual(self.run_ctl("get", "f"), b"from a pipe")
+        self.assertEqual(self.run_json("stat", "f")["version"], 9)
+
+    def test_watch_prints_a_json_object_a_line(self):
+        self.run_ctl("create", "a", "16")
+        command = [MEMIOCTL, "--json", "watch", "--versions", "--count", "3"]
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE) as watch:
+            lines = (json.loads(line) for line in watch.stdout)
+            self.assertEqual(next(lines)["event"], "present")
+            self.assertEqual(next(lines)["event"], "ready")
+            self.run_ctl("put", "a", "-", "--version", "5", data=b"x")
+            event = next(lines)
+            self.assertEqual((event["event"], event["version"], event["region"]["name"]), ("version", 5, "a"))
+            self.run_ctl("create", "b", "16")
+            self.assertEqual(next(lines)["event"], "created")
+            self.run_ctl("rm", "b")
+            self.assertEqual(next(lines)["event"], "removed")
+            self.assertEqual(watch.wait(20), 0)
+
+    def test_errors_and_exit_codes(self):
+        self.run_ctl("get", "none", code=4)
+        self.assertEqual(self.stderr.count("\n"), 1)
+        self.assertIn("none", self.stderr)
+        self.run_ctl("put", "none", "-", data=b"x", code=4)
+        self.assertIn("--create", self.stderr)
+        self.run_ctl("--json", "stat", "none", code=4)
+        self.assertEqual(json.loads(self.stderr)["error"], "io.memio.NoSuchRegion")
+        self.run_ctl("create", "a b", "1", code=1)
+        self.assertIn("0x20", self.stderr)
+        self.run_ctl("create", "a", "0", code=1)
+        self.run_ctl("create", "a", "ten", code=2)
+        self.run_ctl("create", "a", code=2)
+        self.run_ctl("frobnicate", code=2)
+        self.run_ctl(code=2)
+        self.run_ctl("create", "small", "2")
+        self.run_ctl("put", "small", "-", data=b"too large", code=1)
+        self.assertIn("9 bytes", self.stderr)
+        self.run_ctl("put", "small", "/nonexistent", code=1)
+        self.assertIn("/nonexistent", self.stderr)
+        self.run_ctl("--socket", "/nonexistent", "list", code=3)
+        self.assertIn("systemctl --user start", self.stderr)
+
+    def test_a_full_disk_is_an_error(self):
+        self.run_ctl("put", "a", "-", "--create", data=b"x" * 100)
+        self.run_ctl("get", "a", "-o", "/dev/full", code=1)
+        self.assertIn("/dev/full", self.stderr)
+
+    def test_help_and_version(self):
+        self.assertIn(b"create", self.run_ctl("--help"))
+        self.assertTrue(self.run_ctl("--version").startswith(b"memioctl "))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
