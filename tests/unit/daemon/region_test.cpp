@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "region.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace memio::broker {
+namespace {
+
+constexpr std::uint32_t cells = 8;
+
+std::shared_ptr<Region> make_region(std::uint64_t slots = 4) {
+  auto region = Region::create({.name = "a",
+                                .geometry = *Geometry::make(Layout::memio64, slots, 100),
+                                .lifetime = protocol::Lifetime::session,
+                                .generation = 1,
+                                .cells = cells});
+  EXPECT_TRUE(region);
+  return *region;
+}
+
+// The memory as an opener maps it.
+class Mapped {
+ public:
+  explicit Mapped(const Region& region) : fds_(std::move(*region.fds_for(Access::write))), geometry_(region.geometry()) {
+    memory_ = ::mmap(nullptr, geometry_.total_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fds_.region.get(), 0);
+    leases_ = ::mmap(nullptr, format::lease_table_size(cells), PROT_READ | PROT_WRITE, MAP_SHARED, fds_.leases.get(), 0);
+  }
+  Mapped(const Mapped&) = delete;
+  Mapped& operator=(const Mapped&) = delete;
+  ~Mapped() {
+    ::munmap(memory_, geometry_.total_size());
+    ::munmap(leases_, format::lease_table_size(cells));
+  }
+  format::Directory& directory() {
+    return *reinterpret_cast<format::Directory*>(static_cast<std::byte*>(memory_) + geometry_.directory_offset());
+  }
+  format::SlotHeader& header(unsigned slot) {
+    return *reinterpret_cast<format::SlotHeader*>(static_cast<std::byte*>(memory_) + geometry_.slot_offset(slot));
+  }
+  format::LeaseTable& leases() { return *static_cast<format::LeaseTable*>(leases_); }
+  bool has_rung() {
+    pollfd wanted{fds_.doorbell.get(), POLLIN, 0};
+    return ::poll(&wanted, 1, 0) == 1;
+  }
+
+ private:
+  Region::Fds fds_;
+  Geometry geometry_;
+  void* memory_ = nullptr;
+  void* leases_ = nullptr;
+};
+
+TEST(BrokerRegion, IsSealedAndHasItsFormatsWritten) {
+  const auto region = make_region();
+  const auto fds = region->fds_for(Access::write);
+  ASSERT_TRUE(fds);
+  EXPECT_EQ(::fcntl(fds->region.get(), F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW), F_SEAL_SHRINK | F_SEAL_GROW);
+  Mapped mapped(*region);
+  EXPECT_TRUE(format::check_directory(mapped.directory(), region->geometry()));
+  EXPECT_TRUE(format::check_header(mapped.header(0), region->geometry()));
+  EXPECT_EQ(mapped.leases().magic, format::lease_table_magic);
+  EXPECT_EQ(region->sequence(), 0U);
+}
+
+TEST(BrokerRegion, AReadDescriptorIsForReadingOnly) {
+  const auto fds = make_region()->fds_for(Access::read);
+  ASSERT_TRUE(fds);
+  EXPECT_EQ(::fcntl(fds->region.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
+TEST(BrokerRegion, CellsAreGivenOutOnceAndReused) {
+  const auto region = make_region();
+  EXPECT_EQ(*region->take_cell(), 1U) << "cell 0 is the broker's";
+  EXPECT_EQ(*region->take_cell(), 2U);
+  region->give_back_cell(1);
+  EXPECT_EQ(*region->take_cell(), 1U);
+  for (std::uint32_t i = 3; i < cells; ++i) EXPECT_EQ(*region->take_cell(), i);
+  EXPECT_EQ(region->take_cell().error().code, Errc::limit_exceeded);
+  EXPECT_EQ(region->handles(), cells - 1);
+  Mapped mapped(*region);
+  EXPECT_EQ(mapped.leases().cells_used.load(), cells);
+}
+
+TEST(BrokerRegion, TakingACellBackClearsItsTraces) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  const auto cell = *region->take_cell();
+  mapped.leases().cells[cell].leases = 0b1010;
+  mapped.leases().cells[cell].armed = 5;
+  mapped.directory().writer = (cell + 1) | format::writer_waiting;
+  EXPECT_EQ(region->leases_of(cell), (std::vector<std::uint64_t>{1, 3}));
+  EXPECT_TRUE(region->is_writing(cell));
+  region->give_back_cell(cell);
+  EXPECT_EQ(mapped.leases().cells[cell].leases.load(), 0U);
+  EXPECT_EQ(mapped.leases().cells[cell].armed.load(), 0U);
+  EXPECT_EQ(mapped.directory().writer.load(), 0U);
+  EXPECT_TRUE(mapped.has_rung()) << "it may have published without ringing";
+}
+
+TEST(BrokerRegion, AnotherHoldersLockIsLeftAlone) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  const auto one = *region->take_cell();
+  const auto two = *region->take_cell();
+  mapped.directory().writer = two + 1;
+  region->give_back_cell(one);
+  EXPECT_EQ(mapped.directory().writer.load(), two + 1);
+  EXPECT_FALSE(mapped.has_rung());
+}
+
+TEST(BrokerRegion, LatestReadsTheHeaderOfTheSlotThatIsTheLatest) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  mapped.header(2) = {format::slot_magic(Layout::memio64), 77, 10};
+  mapped.directory().latest = format::pack_latest(5, 2);
+  const auto latest = region->latest();
+  EXPECT_EQ(latest.sequence, 5U);
+  EXPECT_EQ(latest.version, 77U);
+  EXPECT_EQ(latest.length, 10U);
+}
+
+TEST(BrokerRegion, LiesInTheMemoryAreReportedAsEmpty) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  mapped.directory().latest = format::pack_latest(5, 63);
+  EXPECT_EQ(region->latest().length, 0U);
+  mapped.directory().latest = format::pack_latest(6, 1);
+  mapped.header(1) = {format::slot_magic(Layout::memio64), 1, 101};
+  EXPECT_EQ(region->latest().length, 0U);
+  mapped.leases().cells_used = ~0U;
+  EXPECT_TRUE(region->take_cell());
+  EXPECT_EQ(mapped.leases().cells_used.load(), 2U) << "written from what the broker knows";
+}
+
+TEST(BrokerRegion, ArmingTellsWhetherThereIsSomethingNew) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  EXPECT_TRUE(region->arm(0));
+  EXPECT_EQ(mapped.leases().cells[0].armed.load(), 1U);
+  mapped.directory().latest = format::pack_latest(1, 0);
+  EXPECT_FALSE(region->arm(0));
+  region->disarm();
+  EXPECT_EQ(mapped.leases().cells[0].armed.load(), 0U);
+}
+
+TEST(BrokerRegion, RingingAFullDoorbellDoesNotBlock) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  const auto fds = region->fds_for(Access::read);
+  const std::uint64_t full = ~std::uint64_t{0} - 1;
+  ASSERT_EQ(::write(fds->doorbell.get(), &full, sizeof full), static_cast<ssize_t>(sizeof full));
+  ASSERT_EQ(::fcntl(fds->doorbell.get(), F_SETFL, 0), 0) << "what a hostile opener can do";
+  region->ring();
+  EXPECT_TRUE(mapped.has_rung());
+}
+
+}  // namespace
+}  // namespace memio::broker
