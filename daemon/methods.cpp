@@ -32,6 +32,10 @@ Error no_such_region(const std::string& name) {
   return {Errc::no_such_region, 0, "there is no region " + name + ", or none that this connection may know of"};
 }
 
+Error no_such_handle(std::uint64_t id) {
+  return {Errc::no_such_handle, 0, "this connection has no open handle " + std::to_string(id)};
+}
+
 // The region of that name, if the session has the right to it.
 Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std::string& name, Right right) {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
@@ -83,11 +87,25 @@ Result<Answer> open(Context& context, const OpenParameters& parameters) {
   auto region =
       find_region(context, parameters.name, parameters.access == Access::write ? Right::write : Right::read);
   if (!region) return fail(std::move(region.error()));
+  if (parameters.access == Access::write && (*region)->exclusive())
+    return fail(Errc::permission_denied, "the region " + parameters.name + " is for its creator alone to write");
   return open_handle(context, *region, parameters.access);
 }
 
+Result<Answer> seal(Context& context, const SealParameters& parameters) {
+  const auto found = context.session.handles().find(parameters.id);
+  if (found == context.session.handles().end()) return fail(no_such_handle(parameters.id));
+  const auto& handle = found->second;
+  // Only the creator of an exclusive region has a handle of it for writing.
+  if (!handle.region().exclusive() || handle.access() != Access::write)
+    return fail(Errc::permission_denied, "the region " + handle.region().name() +
+                                             " was not created as exclusive by this connection, so it is not sealed");
+  if (auto sealed = handle.region().seal_against_writing(); !sealed) return fail(std::move(sealed.error()));
+  return Answer{to_json(SealReply{}), {}};
+}
+
 Result<Answer> close_handle(Context& context, const CloseParameters& parameters) {
-  if (auto closed = context.session.close_handle(parameters.id); !closed) return fail(std::move(closed.error()));
+  if (!context.session.close_handle(parameters.id)) return fail(no_such_handle(parameters.id));
   return Answer{to_json(CloseReply{}), {}};
 }
 
@@ -190,9 +208,10 @@ Result<Answer> of_service(Context&, const Json& json) {
   return Answer{std::move(*reply), {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 10> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 11> methods = {{
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
+    {seal_method, with_parameters<SealParameters, seal>},
     {close_method, with_parameters<CloseParameters, close_handle>},
     {list_method, with_parameters<ListParameters, list>},
     {stat_method, with_parameters<StatParameters, stat>},

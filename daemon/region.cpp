@@ -126,15 +126,16 @@ void Region::give_back_cell(std::uint32_t cell) noexcept {
   auto& entry = lease_table_->cells[cell];
   entry.armed.store(0, std::memory_order_seq_cst);
   entry.leases.store(0, std::memory_order_seq_cst);
-  if (lease_table_->slot_wanted.exchange(0, std::memory_order_seq_cst) != 0) futex_wake_all(lease_table_->slot_wanted);
+  // The owner may have died after it changed a word and before it woke those who sleep on it, or after it was woken
+  // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
+  lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
+  futex_wake_all(lease_table_->slot_wanted);
   std::uint32_t holder = directory_->writer.load(std::memory_order_seq_cst);
-  while ((holder & ~format::writer_waiting) == cell + 1) {
-    if (!directory_->writer.compare_exchange_weak(holder, 0, std::memory_order_seq_cst)) continue;
-    futex_wake_all(directory_->writer);
-    // It may have published without having rung.
-    ring();
-    break;
-  }
+  bool freed = false;
+  while (!freed && (holder & ~format::writer_waiting) == cell + 1)
+    freed = directory_->writer.compare_exchange_weak(holder, 0, std::memory_order_seq_cst);
+  futex_wake_all(directory_->writer);
+  if (freed) ring();  // it may have published without ringing
 }
 
 Result<Region::Fds> Region::fds_for(Access access) const {
@@ -155,6 +156,11 @@ Result<Region::Fds> Region::fds_for(Access access) const {
   if (!doorbell) return fail(std::move(doorbell.error()));
   fds.doorbell = std::move(*doorbell);
   return fds;
+}
+
+Result<void> Region::seal_against_writing() noexcept {
+  if (::fcntl(region_.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0) return {};
+  return no_resources("sealing the region against writing");
 }
 
 std::uint64_t Region::sequence() const noexcept {
@@ -226,6 +232,7 @@ protocol::Region Region::info() const {
           .capacity = geometry().capacity,
           .stride = geometry().stride,
           .lifetime = spec_.lifetime,
+          .exclusive = spec_.exclusive,
           .sequence = sequence(),
           .handles = handles_};
 }

@@ -24,6 +24,7 @@ class Region {
     protocol::Lifetime lifetime = protocol::Lifetime::session;
     std::uint64_t generation = 0;
     std::uint32_t cells = 0;  // of the lease table, the broker's own included
+    bool exclusive = false;   // only the creator may write
   };
 
   // Makes the files. Error: out_of_resources.
@@ -35,6 +36,7 @@ class Region {
   [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return spec_.generation; }
   [[nodiscard]] protocol::Lifetime lifetime() const noexcept { return spec_.lifetime; }
+  [[nodiscard]] bool exclusive() const noexcept { return spec_.exclusive; }
   [[nodiscard]] const Geometry& geometry() const noexcept { return spec_.geometry; }
   [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
   [[nodiscard]] std::uint32_t cells() const noexcept { return spec_.cells; }
@@ -53,6 +55,9 @@ class Region {
     UniqueFd doorbell;
   };
   [[nodiscard]] Result<Fds> fds_for(Access access) const;
+
+  // From now on nobody can map the region for writing; mappings that exist go on. Error: out_of_resources.
+  Result<void> seal_against_writing() noexcept;
 
   [[nodiscard]] std::uint64_t sequence() const noexcept;
   // The header of the latest publish, and its sequence. A header that cannot be true is reported as empty.

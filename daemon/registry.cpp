@@ -29,7 +29,8 @@ Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameter
                                 .geometry = *geometry,
                                 .lifetime = parameters.lifetime.value_or(protocol::Lifetime::session),
                                 .generation = ++last_generation_,
-                                .cells = limits_.handles_per_region + 1});
+                                .cells = limits_.handles_per_region + 1,
+                                .exclusive = parameters.exclusive.value_or(false)});
   if (!region) return region;
   regions_.emplace(parameters.name, *region);
   if (on_change_) on_change_(*region, Change::created);

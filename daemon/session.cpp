@@ -92,9 +92,4 @@ Result<std::uint64_t> Session::add_handle(const std::shared_ptr<Region>& region,
   return last_handle_;
 }
 
-Result<void> Session::close_handle(std::uint64_t id) {
-  if (handles_.erase(id) > 0) return {};
-  return fail(Errc::no_such_handle, "this connection has no open handle " + std::to_string(id));
-}
-
 }  // namespace memio::broker

@@ -39,7 +39,7 @@ class Session {
       region_->give_back_cell(cell_);
       if (region_->handles() == 0) session_.hooks_.on_unused(region_);
     }
-    [[nodiscard]] const Region& region() const noexcept { return *region_; }
+    [[nodiscard]] Region& region() const noexcept { return *region_; }
     [[nodiscard]] Access access() const noexcept { return access_; }
     [[nodiscard]] std::uint32_t cell() const noexcept { return cell_; }
 
@@ -62,7 +62,8 @@ class Session {
 
   // Opens a handle and returns its id. Error: limit_exceeded.
   Result<std::uint64_t> add_handle(const std::shared_ptr<Region>& region, Access access);
-  Result<void> close_handle(std::uint64_t id);
+  // False if there is no such handle.
+  bool close_handle(std::uint64_t id) { return handles_.erase(id) > 0; }
 
   // Regions that go away with this session.
   [[nodiscard]] auto& created() noexcept { return created_; }

@@ -73,6 +73,7 @@ struct memio_region_options {
   uint32_t slots;    /* 0: the default, 4 */
   enum memio_layout layout;
   enum memio_lifetime lifetime;
+  int exclusive; /* not 0: nobody but the creator can ever write it */
 };
 
 MEMIO_EXPORT int memio_create(memio_client* client, const char* name, const struct memio_region_options* options,
@@ -88,6 +89,7 @@ struct memio_region_info {
   uint64_t capacity;
   uint64_t stride;
   enum memio_lifetime lifetime;
+  int exclusive;
   uint64_t sequence;
   uint64_t handles;
 };

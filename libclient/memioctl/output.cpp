@@ -38,8 +38,8 @@ Json to_json(const RegionInfo& region) {
   return {{"name", region.name},         {"generation", region.generation},
           {"layout", word(region.layout)}, {"slots", region.slots},
           {"capacity", region.capacity}, {"stride", region.stride},
-          {"lifetime", word(region.lifetime)}, {"sequence", region.sequence},
-          {"handles", region.handles}};
+          {"lifetime", word(region.lifetime)}, {"exclusive", region.exclusive},
+          {"sequence", region.sequence}, {"handles", region.handles}};
 }
 
 // Columns as wide as their widest cell; numbers, told by their first character, to the right.

@@ -102,6 +102,7 @@ memio_region_info c_info(const memio::RegionInfo& info) {
           info.capacity,
           info.stride,
           static_cast<memio_lifetime>(info.lifetime),
+          info.exclusive ? 1 : 0,
           info.sequence,
           info.handles};
 }
@@ -145,7 +146,8 @@ int memio_create(memio_client* client, const char* name, const memio_region_opti
       return report(Error{Errc::misuse, 0, "memio_region_options.size is not its size"});
     memio::RegionOptions cpp{.capacity = options->capacity,
                              .layout = static_cast<memio::Layout>(options->layout),
-                             .lifetime = static_cast<memio::Lifetime>(options->lifetime)};
+                             .lifetime = static_cast<memio::Lifetime>(options->lifetime),
+                             .exclusive = options->exclusive != 0};
     if (options->slots != 0) cpp.slots = options->slots;
     return give(client->client.create(name, cpp), region);
   });

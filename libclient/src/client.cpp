@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "memio/client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -23,7 +22,8 @@ Json create_parameters(std::string_view name, const RegionOptions& options) {
                                                       .capacity = options.capacity,
                                                       .slots = options.slots,
                                                       .layout = options.layout,
-                                                      .lifetime = options.lifetime});
+                                                      .lifetime = options.lifetime,
+                                                      .exclusive = options.exclusive});
 }
 Json open_parameters(std::string_view name, Access access) {
   return protocol::to_json(protocol::OpenParameters{std::string(name), access});
@@ -34,6 +34,9 @@ Json list_parameters(std::string_view pattern) {
   return protocol::to_json(parameters);
 }
 Json stat_parameters(std::string_view name) { return protocol::to_json(protocol::StatParameters{std::string(name)}); }
+Json seal_parameters(Region& region) {
+  return protocol::to_json(protocol::SealParameters{RegionAccess::open(region).handle()});
+}
 Json remove_parameters(std::string_view name) {
   return protocol::to_json(protocol::RemoveParameters{std::string(name)});
 }
@@ -107,7 +110,13 @@ Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 Result<Region> Client::create(std::string_view name, const RegionOptions& options) {
-  return core_->make_region(core_->call(protocol::create_method, create_parameters(name, options)), Access::write);
+  auto region =
+      core_->make_region(core_->call(protocol::create_method, create_parameters(name, options)), Access::write);
+  if (!region || !options.exclusive) return region;
+  // Not before it is mapped: nobody can map it for writing afterwards, us included.
+  auto sealed = read_nothing(core_->call(protocol::seal_method, seal_parameters(*region)));
+  if (!sealed) return fail(std::move(sealed.error()));
+  return region;
 }
 Result<Region> Client::open(std::string_view name, Access access) {
   return core_->make_region(core_->call(protocol::open_method, open_parameters(name, access)), access);
@@ -124,10 +133,18 @@ Result<void> Client::remove(std::string_view name) {
 
 // The core calls back only from its own dispatch, so `core` outlives every callback that borrows it.
 void Client::create_async(std::string_view name, const RegionOptions& options, Done<Region> done) {
-  core_->call_async(protocol::create_method, create_parameters(name, options),
-                    [core = core_.get(), done = std::move(done)](Result<Answer> answer) {
-                      done(core->make_region(std::move(answer), Access::write));
-                    });
+  core_->call_async(
+      protocol::create_method, create_parameters(name, options),
+      [core = core_.get(), exclusive = options.exclusive, done = std::move(done)](Result<Answer> answer) {
+        auto region = core->make_region(std::move(answer), Access::write);
+        if (!region || !exclusive) return done(std::move(region));
+        auto parameters = seal_parameters(*region);
+        auto kept = std::make_shared<Region>(std::move(*region));
+        core->call_async(protocol::seal_method, std::move(parameters), [kept, done](Result<Answer> sealed) {
+          if (!sealed) return done(fail(std::move(sealed.error())));
+          done(std::move(*kept));
+        });
+      });
 }
 void Client::open_async(std::string_view name, Access access, Done<Region> done) {
   core_->call_async(protocol::open_method, open_parameters(name, access),
@@ -176,12 +193,11 @@ std::size_t Client::dispatch(std::span<Event> events) {
 }
 
 Result<std::size_t> Client::wait(std::span<Event> events, std::chrono::milliseconds timeout) {
+  const auto core = core_;  // a callback may destroy this object
   const auto deadline = deadline_in(timeout);
   for (;;) {
-    if (const auto told = dispatch(events); told > 0) return told;
+    if (const auto told = core->dispatch(events, milliseconds_left(deadline)); told > 0) return told;
     if (is_past(deadline)) return std::size_t{0};
-    pollfd wanted{get_fd(), POLLIN, 0};
-    if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR) return fail_errno(errno, "waiting for events");
   }
 }
 

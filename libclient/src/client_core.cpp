@@ -181,7 +181,9 @@ void ClientCore::run_answered() {
 Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted) {
   if (!answer) return fail(std::move(answer.error()));
   auto reply = protocol::parse<protocol::OpenReply>(answer->parameters);
-  const auto bad = [](const std::string& what) { return fail(Errc::protocol_violation, "memiod answered with " + what); };
+  const auto bad = [](const std::string& what) {
+    return fail(Errc::protocol_violation, "memiod answered with " + what);
+  };
   if (!reply) return bad("a wrong field: " + reply.error().message);
   auto& [info, handle] = *reply;
   const auto geometry = Geometry::make(info.layout, info.slots, info.capacity);
@@ -196,15 +198,13 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted) {
                             handle.access,
                             static_cast<std::uint32_t>(std::min<std::uint64_t>(handle.cell, format::max_cells)),
                             static_cast<std::uint32_t>(std::min<std::uint64_t>(handle.cells, format::max_cells))};
-  if (!parts.region.valid() || !parts.leases.valid() || !parts.doorbell.valid())
-    return bad("too few file descriptors");
+  if (!parts.region.valid() || !parts.leases.valid() || !parts.doorbell.valid()) return bad("too few file descriptors");
   auto memory = RegionMemory::map(std::move(parts));
   if (!memory) {
     close_handle(handle.id);
     return fail(std::move(memory.error()));
   }
-  return Region(
-      std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, std::move(*memory)));
+  return Region(std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, std::move(*memory)));
 }
 
 // --- events ---
@@ -288,9 +288,10 @@ void ClientCore::collect(std::span<const epoll_event> found) {
   }
 }
 
-std::size_t ClientCore::dispatch(std::span<Event> events) {
+std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
+  // Whatever the last call has left undone keeps the epoll readable, so waiting here overlooks nothing.
   std::array<epoll_event, events_at_once> found;
-  const int n = ::epoll_wait(epoll_.get(), found.data(), static_cast<int>(found.size()), 0);
+  const int n = ::epoll_wait(epoll_.get(), found.data(), static_cast<int>(found.size()), timeout);
   if (n > 0) collect({found.data(), static_cast<std::size_t>(n)});
   run_answered();
 

@@ -3,9 +3,9 @@
 
 // The one epoll behind a Client, and what happens when it is readable.
 //
-// Three kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells of
-// subscribed regions, by edge; and `again_`, an eventfd that is kept readable while dispatch() has left something undone, so
-// that a loop around us calls it again.
+// Three kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells
+// of subscribed regions, by edge; and `again_`, an eventfd that is kept readable while dispatch() has left something
+// undone, so that a loop around us calls it again.
 //
 // What is to be told waits in `ready_`, whose capacity is reserved when a source is added: telling allocates nothing.
 
@@ -57,7 +57,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   [[nodiscard]] int get_fd() const noexcept { return epoll_.get(); }
   [[nodiscard]] bool connected() const noexcept { return connected_; }
-  std::size_t dispatch(std::span<Event> events);
+  // Waits at most `timeout` milliseconds (epoll_wait's) if there is nothing to do at once.
+  std::size_t dispatch(std::span<Event> events, int timeout = 0);
 
  private:
   // What an epoll event stands for, in its 64 bits: the kind above, an index below.
@@ -96,8 +97,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool wants_write_ = false;
   Error disconnect_reason_{Errc::disconnected};
   std::uint64_t last_serial_ = 0;
-  std::deque<Pending> pending_;  // in the order of the calls, which is that of the replies
-  std::optional<Result<Answer>> own_answer_;  // what call() waits for
+  std::deque<Pending> pending_;                               // in the order of the calls, which is that of the replies
+  std::optional<Result<Answer>> own_answer_;                  // what call() waits for
   std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
 
   std::vector<Source> sources_;

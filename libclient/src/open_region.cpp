@@ -31,7 +31,8 @@ Result<std::optional<Snapshot>> OpenRegion::read(std::optional<std::uint64_t> la
   if (!leased) return fail(std::move(leased.error()));
   if (!*leased) return std::optional<Snapshot>();
   Snapshot snapshot;
-  snapshot.region_ = shared_from_this();
+  snapshot.region_ = this;
+  ++snapshots_;
   snapshot.version_ = (*leased)->version;
   snapshot.sequence_ = (*leased)->sequence;
   snapshot.data_ = (*leased)->payload;
@@ -54,7 +55,8 @@ Result<UniqueFd> doorbell_epoll(int doorbell) {
 }  // namespace
 
 Result<std::uint64_t> OpenRegion::wait(std::uint64_t last_seen, std::chrono::milliseconds timeout) {
-  if (subscription_) return fail(Errc::misuse, "wait() was called on a region that is subscribed; use Client::dispatch");
+  if (subscription_)
+    return fail(Errc::misuse, "wait() was called on a region that is subscribed; use Client::dispatch");
   if (!wait_epoll_.valid()) {
     auto epoll = doorbell_epoll(memory_.doorbell_fd());
     if (!epoll) return fail(std::move(epoll.error()));
@@ -99,16 +101,34 @@ OpenRegion::Look OpenRegion::look() noexcept {
   return look;
 }
 
-Deadline OpenRegion::write_deadline() const noexcept { return deadline_in(write_timeout_); }
+Result<std::span<std::byte>> OpenRegion::begin(std::size_t length) {
+  // Without a deadline first: asking for the time costs more than all the rest of a publish that waits for nobody.
+  auto payload = writer_.begin(length, Clock::time_point::min());
+  if (payload || payload.error().code != Errc::busy) return payload;
+  return writer_.begin(length, deadline_in(write_timeout_));
+}
+
+void OpenRegion::close(std::shared_ptr<OpenRegion> open) noexcept {
+  if (!open) return;
+  open->unsubscribe();
+  open->writer_.abort();
+  auto& self = *open;
+  if (self.snapshots_ > 0) self.outlived_ = std::move(open);
+}
 
 }  // namespace detail
 
-Snapshot::Snapshot(Snapshot&& other) noexcept = default;
+Snapshot::Snapshot(Snapshot&& other) noexcept
+    : region_(std::exchange(other.region_, nullptr)),
+      version_(other.version_),
+      sequence_(other.sequence_),
+      data_(std::exchange(other.data_, {})),
+      slot_(other.slot_) {}
 
 Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
   if (this == &other) return *this;
   release();
-  region_ = std::move(other.region_);
+  region_ = std::exchange(other.region_, nullptr);
   version_ = other.version_;
   sequence_ = other.sequence_;
   data_ = std::exchange(other.data_, {});
@@ -119,19 +139,17 @@ Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
 Snapshot::~Snapshot() { release(); }
 
 void Snapshot::release() noexcept {
-  if (region_) region_->release(slot_);
-  region_.reset();
+  if (auto* region = std::exchange(region_, nullptr)) region->release(slot_);
 }
 
 Region::Region(std::shared_ptr<detail::OpenRegion> open) noexcept : open_(std::move(open)) {}
 Region::Region(Region&&) noexcept = default;
-Region& Region::operator=(Region&&) noexcept = default;
-Region::~Region() {
-  // Snapshots may keep the memory; events and the writer lock go with the Region.
-  if (!open_) return;
-  open_->unsubscribe();
-  open_->writer().abort();
+Region& Region::operator=(Region&& other) noexcept {
+  if (this == &other) return *this;
+  detail::OpenRegion::close(std::exchange(open_, std::move(other.open_)));
+  return *this;
 }
+Region::~Region() { detail::OpenRegion::close(std::move(open_)); }
 
 const RegionInfo& Region::info() const noexcept { return open_->info(); }
 Access Region::access() const noexcept { return open_->memory().access(); }
@@ -145,9 +163,7 @@ Result<std::uint64_t> Region::write(std::span<const std::byte> payload, std::opt
   return commit(version);
 }
 
-Result<std::span<std::byte>> Region::begin(std::size_t length) {
-  return open_->writer().begin(length, open_->write_deadline());
-}
+Result<std::span<std::byte>> Region::begin(std::size_t length) { return open_->begin(length); }
 Result<std::uint64_t> Region::commit(std::optional<std::uint64_t> version) { return open_->writer().commit(version); }
 void Region::abort() noexcept { open_->writer().abort(); }
 void Region::set_write_timeout(std::chrono::milliseconds timeout) noexcept { open_->set_write_timeout(timeout); }
@@ -164,8 +180,8 @@ Result<Region::Copied> Region::read_into(std::span<std::byte> to) {
   if (!snapshot) return fail(std::move(snapshot.error()));
   const auto data = snapshot->data();
   if (data.size() > to.size())
-    return fail(Errc::payload_too_large, "the payload has " + std::to_string(data.size()) + " bytes, there is room for " +
-                                             std::to_string(to.size()));
+    return fail(Errc::payload_too_large, "the payload has " + std::to_string(data.size()) +
+                                             " bytes, there is room for " + std::to_string(to.size()));
   if (!data.empty()) std::memcpy(to.data(), data.data(), data.size());
   return Copied{snapshot->version(), snapshot->sequence(), data.size()};
 }

@@ -15,7 +15,10 @@ namespace detail {
 
 // What Region and its Snapshots share: the memory, what is leased and begun, and the connection that the handle
 // belongs to. The handle is closed when the last of them is gone.
-class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
+//
+// Snapshots are counted, not given a shared_ptr each: they belong to the thread of their Region, and two atomic
+// operations would cost as much as the lease itself.
+class OpenRegion {
  public:
   OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, RegionMemory memory);
   ~OpenRegion();
@@ -23,14 +26,20 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   OpenRegion& operator=(const OpenRegion&) = delete;
 
   Result<std::optional<Snapshot>> read(std::optional<std::uint64_t> last_seen);
-  void release(unsigned slot) noexcept { reader_.release(slot); }
+  // Ends a snapshot. If it was the last one and the Region is gone, this object is gone afterwards.
+  void release(unsigned slot) noexcept {
+    reader_.release(slot);
+    if (--snapshots_ == 0) outlived_.reset();
+  }
+  // The Region goes: events and the writer lock end now, the rest with the last snapshot.
+  static void close(std::shared_ptr<OpenRegion> open) noexcept;
   Result<std::uint64_t> wait(std::uint64_t last_seen, std::chrono::milliseconds timeout);
   Result<void> subscribe(Token token, std::uint64_t last_seen);
   void unsubscribe() noexcept;
-  [[nodiscard]] Deadline write_deadline() const noexcept;
+  Result<std::span<std::byte>> begin(std::size_t length);
 
-  // For ClientCore's dispatch: whether there is a publish that the subscriber has not been told of, and whether the next one
-  // will ring. If not, a writer was faster than this look, and another look is due.
+  // For ClientCore's dispatch: whether there is a publish that the subscriber has not been told of, and whether the
+  // next one will ring. If not, a writer was faster than this look, and another look is due.
   struct Look {
     bool changed = false;
     bool armed = false;
@@ -51,6 +60,8 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   RegionMemory memory_;
   Writer writer_;
   Reader reader_;
+  std::size_t snapshots_ = 0;
+  std::shared_ptr<OpenRegion> outlived_;  // this object, while snapshots have outlived the Region
   std::vector<std::byte> classic_copy_;
   std::chrono::milliseconds write_timeout_{1000};
   UniqueFd wait_epoll_;  // made by the first wait()
@@ -60,8 +71,8 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
 
 }  // namespace detail
 
-// The way from the public Region to what it is made of, for the parts of this project that need more: the web process extension
-// maps the files over JavaScript's memory.
+// The way from the public Region to what it is made of, for the parts of this project that need more: the web process
+// extension maps the files over JavaScript's memory.
 class RegionAccess {
  public:
   static RegionMemory& memory(Region& region) noexcept { return region.open_->memory(); }

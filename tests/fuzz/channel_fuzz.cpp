@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random bytes and descriptors against a Channel that reads at most 143 bytes at a time. Every message that comes out was
-// sent; every descriptor is either handed out or closed.
+// Random bytes and descriptors against a Channel that reads at most 143 bytes at a time. Every message that comes out
+// was sent; every descriptor is either handed out or closed.
 
 #include <dirent.h>
 #include <sys/eventfd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random text against the codec and the readers of every method's parameters and replies. What is accepted survives being
-// written and read again; what is refused is refused with a reason.
+// Random text against the codec and the readers of every method's parameters and replies. What is accepted survives
+// being written and read again; what is refused is refused with a reason.
 
 #include "fuzz.h"
 #include "memio/message.h"

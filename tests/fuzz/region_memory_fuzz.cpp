@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A region whose memory holds random bytes: directory, slot headers, lease table. Mapping, reading and writing report what is
-// wrong or work; nothing outside the region is touched (the address sanitizer and the kernel watch).
+// A region whose memory holds random bytes: directory, slot headers, lease table. Mapping, reading and writing report
+// what is wrong or work; nothing outside the region is touched (the address sanitizer and the kernel watch).
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -37,7 +37,8 @@ UniqueFd make_file(std::uint64_t size) {
 
 UniqueFd dup_fd(const UniqueFd& fd) { return UniqueFd(::dup(fd.get())); }
 
-// A few bytes of the memory get random values; most stay as they are, so that checks that come later are reached as well.
+// A few bytes of the memory get random values; most stay as they are, so that checks that come later are reached as
+// well.
 void damage(Input& input, Mapping& mapping, std::uint64_t start, std::uint64_t length) {
   for (int i = input.byte() % 8; i > 0; --i) {
     const auto offset = start + input.number<std::uint16_t>() % (length / 8) * 8;
@@ -57,8 +58,9 @@ void use(RegionMemory& memory, Input& input) {
     if (lease && *lease) {
       require((*lease)->payload.size() <= capacity);
       // Reads every byte.
-      const auto sum = std::accumulate((*lease)->payload.begin(), (*lease)->payload.end(), 0U,
-                                       [](unsigned total, std::byte byte) { return total + static_cast<unsigned>(byte); });
+      const auto sum =
+          std::accumulate((*lease)->payload.begin(), (*lease)->payload.end(), 0U,
+                          [](unsigned total, std::byte byte) { return total + static_cast<unsigned>(byte); });
       require(sum <= capacity * 255);
       leases.push_back((*lease)->slot);
     } else if (!lease) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random names and patterns. A name that is allowed stays inside any folder; a pattern without stars matches itself alone.
+// Random names and patterns. A name that is allowed stays inside any folder; a pattern without stars matches itself
+// alone.
 
 #include <algorithm>
 

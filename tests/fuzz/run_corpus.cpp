@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Stands in for libFuzzer where there is none: runs each file of the folders named on the command line, whole and cut short
-// at some places.
+// Stands in for libFuzzer where there is none: runs each file of the folders named on the command line, whole and cut
+// short at some places.
 
 #include <cstdio>
 #include <filesystem>

@@ -21,7 +21,7 @@ class CApi : public DaemonTest {
 
   void SetUp() override {
     ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &client_), MEMIO_OK) << memio_error_message();
-    const memio_region_options options = {sizeof options, 64, 0, MEMIO_LAYOUT_64, MEMIO_SESSION};
+    const memio_region_options options = {sizeof options, 64, 0, MEMIO_LAYOUT_64, MEMIO_SESSION, 0};
     ASSERT_EQ(memio_create(client_, "c", &options, &region_), MEMIO_OK) << memio_error_message();
   }
   void TearDown() override {
@@ -66,7 +66,7 @@ TEST_F(CApi, ErrorsHaveACodeANameAndASentence) {
   memio_client* nobody = nullptr;
   EXPECT_EQ(memio_connect("/nonexistent", &nobody), MEMIO_SYSTEM);
   EXPECT_EQ(memio_error_errno(), ENOENT);
-  memio_region_options short_options = {1, 1, 0, MEMIO_LAYOUT_64, MEMIO_SESSION};
+  memio_region_options short_options = {1, 1, 0, MEMIO_LAYOUT_64, MEMIO_SESSION, 0};
   EXPECT_EQ(memio_create(client_, "x", &short_options, &none), MEMIO_MISUSE);
 }
 

@@ -39,6 +39,8 @@ Daemon::Daemon() {
   process_.emplace(Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"},
                                 {{"NOTIFY_SOCKET", notifications_->path()}}));
   if (!notifications_->wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
+  // Nobody reads what else it has to say, and a full socket would make it wait.
+  notifications_.reset();
 }
 
 Daemon::~Daemon() {

@@ -26,6 +26,8 @@ struct RegionOptions {
   unsigned slots = 4;          // 1: classic; 2 to 64: snapshot
   Layout layout = Layout::memio64;
   Lifetime lifetime = Lifetime::session;
+  // Nobody but the creator can ever write it, by any road: sealed with F_SEAL_FUTURE_WRITE once it is mapped.
+  bool exclusive = false;
 };
 
 // What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.

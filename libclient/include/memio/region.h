@@ -57,7 +57,7 @@ class MEMIO_API Snapshot {
   Snapshot() = default;
   void release() noexcept;
 
-  std::shared_ptr<detail::OpenRegion> region_;
+  detail::OpenRegion* region_ = nullptr;  // lives as long as there are snapshots of it; not null while leased
   std::uint64_t version_ = 0;
   std::uint64_t sequence_ = 0;
   std::span<const std::byte> data_;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What pages may do, and what they are told when they may not.
+#include <signal.h>
+
 #include "webkit_test.h"
 
 namespace memio::test {
@@ -115,6 +117,25 @@ TEST_F(Access, WithoutMemiodPagesAreToldSo) {
   daemon_.kill();
   EXPECT_EQ(error_of(browser, "memio.open('t/kept')"), "io.memio.client.Disconnected");
   EXPECT_EQ(browser.run("return new TextDecoder().decode(region.read().data.slice());"), "still here");
+}
+
+// Takes the ten seconds that libmemio-webkit waits.
+TEST_F(Access, AMemiodThatHangsHangsNobody) {
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+  const auto outcome = browser.start("await memio.open('t/a');");
+  auto last_turn = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::duration longest{};
+  EXPECT_TRUE(run_until([&] {
+    const auto now = std::chrono::steady_clock::now();
+    longest = std::max(longest, now - last_turn);
+    last_turn = now;
+    return outcome->done;
+  }));
+  ::kill(daemon_.pid(), SIGCONT);
+  EXPECT_EQ(outcome->value.value("error", ""), "io.memio.client.TimedOut") << outcome->value;
+  EXPECT_LT(longest, 1s) << "the main loop stood still";
 }
 
 TEST_F(Access, BadPoliciesAreErrorsOfTheLibrary) {

@@ -154,6 +154,37 @@ TEST_F(Exchange, AReadOnlyRegionIsFollowedByHotCode) {
   }
 }
 
+// The same within one loop that never leaves JavaScript: nothing but the loads themselves can show it what is new.
+TEST_F(Exchange, ALoopThatSpinsSeesPublishes) {
+  auto region = make_region("t/spin");
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_EQ(browser.run("globalThis.region = await memio.open('t/spin'); return region.sequence;"), 0);
+  const auto outcome = browser.start(R"js(
+    const spin = (milliseconds) => {
+      let seen = 0, last = 0;
+      const end = performance.now() + milliseconds;
+      while (performance.now() < end)
+        for (let i = 0; i < 1e6; ++i) {
+          const now = region.sequence;
+          if (now !== last) { ++seen; last = now; if (i > 0) ++within; }
+        }
+      return seen;
+    };
+    let within = 0;
+    const seen = spin(1500);
+    return {seen, within};
+  )js");
+  std::uint64_t published = 0;
+  ASSERT_TRUE(run_until([&] {
+    if (publish(region, "x")) ++published;
+    return outcome->done;
+  }));
+  // `within`: seen in the middle of the inner loop, which has no call in it that a compiler must respect.
+  EXPECT_GT(published, 20U);
+  EXPECT_GT(outcome->value.value("within", 0U), published / 2) << outcome->value << " of " << published;
+}
+
 TEST_F(Exchange, LeasesKeepWritersOffAndReleasingLetsThemIn) {
   auto region = make_region("t/lease", 16, 2);
   region.set_write_timeout(std::chrono::milliseconds(0));

@@ -29,7 +29,6 @@ TEST_F(WebKitTest, AHundredMebibytesAreReadableAtOnce) {
   GError* error = nullptr;
   ASSERT_TRUE(memio_webkit_allow(memio_.get(), "bulk://host", "t/**", MEMIO_WEBKIT_READ, &error));
   auto region = make_region("t/bulk", size);
-  const std::vector<std::byte> payload(size, std::byte{'x'});
   Browser browser(memio_.get(), [](WebKitWebContext* context) {
     webkit_web_context_register_uri_scheme(context, "bulk", serve, nullptr, nullptr);
   });
@@ -41,13 +40,26 @@ TEST_F(WebKitTest, AHundredMebibytesAreReadableAtOnce) {
       const snapshot = region.read();
       const samples = [0, snapshot.length >> 1, snapshot.length - 1].map(i => snapshot.data[i]);
       const ready = performance.now() - start;
-      resolve({ready, length: snapshot.length, samples, at: Date.now()});
+      // Having it and having read it are two things: the first pass also pays for the page's own page tables.
+      const words = new Float64Array(snapshot.data.buffer, snapshot.data.byteOffset, snapshot.length / 8);
+      const at = Date.now();
+      const passes = [1, 2].map(() => {
+        const begin = performance.now();
+        let sum = 0;
+        for (let i = 0; i < words.length; ++i) sum += words[i];
+        return {ms: performance.now() - begin, sum};
+      });
+      resolve({ready, length: snapshot.length, samples, at, first: passes[0].ms, second: passes[1].ms});
       snapshot.release();
     }));
     return true;
   )js"), true);
-  ASSERT_TRUE(region.write(payload, 1));
+  const auto place = region.begin(size);
+  ASSERT_TRUE(place);
+  std::memset(place->data(), 'x', size);
+  // Before commit(): the page may be told before that returns.
   const auto published = std::chrono::system_clock::now();
+  ASSERT_TRUE(region.commit(1));
   const Json shared = browser.run("return await arrived;");
   ASSERT_EQ(shared.value("length", 0U), size) << shared;
   EXPECT_EQ(shared["samples"], Json::parse("[120, 120, 120]"));
@@ -61,7 +73,8 @@ TEST_F(WebKitTest, AHundredMebibytesAreReadableAtOnce) {
   // performance.now() counts whole milliseconds here, so the page's figure is good to one.
   const auto epoch = std::chrono::duration_cast<std::chrono::milliseconds>(published.time_since_epoch()).count();
   std::cout << "100 MiB, native to page: readable " << shared["ready"] << " ms after the change event (which came "
-            << shared["at"].get<std::int64_t>() - epoch << " ms after the publish); by a URI scheme " << fetched["ready"]
+            << shared["at"].get<std::int64_t>() - epoch << " ms after the publish), all of it read in "
+            << shared["first"] << " ms, again in " << shared["second"] << " ms; fetched by a URI scheme in " << fetched["ready"]
             << " ms" << std::endl;
   EXPECT_LT(shared["ready"].get<double>(), 5);
   EXPECT_GT(fetched["ready"].get<double>(), 20 * 5);

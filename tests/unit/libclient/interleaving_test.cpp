@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The moments in which two handles meet, too rare to be left to chance.
 //
-// A reader is stopped between two of its accesses to shared memory by taking the page away from its mapping: the access faults, and
-// the signal handler, which runs in the reader's thread at that very place, does what another program might do just then,
-// and gives the page back. The fault is synchronous and the reader holds no lock, so the handler may do anything.
+// A reader is stopped between two of its accesses to shared memory by taking the page away from its mapping: the access
+// faults, and the signal handler, which runs in the reader's thread at that very place, does what another program might
+// do just then, and gives the page back. The fault is synchronous and the reader holds no lock, so the handler may do
+// anything.
 //
 // A sleeper is made late by standing in for syscall(2) (the linker puts it in between: --wrap).
 
@@ -47,7 +48,8 @@ long __wrap_syscall(long number, ...) {
   long arguments[6];
   for (long& argument : arguments) argument = va_arg(list, long);
   va_end(list);
-  const long result = __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+  const long result =
+      __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
   const int error = errno;
   const auto* until = reinterpret_cast<const timespec*>(arguments[3]);
   if (comes_back_late && number == SYS_futex && arguments[1] == FUTEX_WAIT_BITSET && until)
@@ -70,10 +72,11 @@ using test::wait_until;
 // A thread that tells when it sleeps.
 class Sleeper {
  public:
-  explicit Sleeper(std::function<void()> work) : thread_([this, work = std::move(work)] {
-    id_ = ::gettid();
-    work();
-  }) {}
+  explicit Sleeper(std::function<void()> work)
+      : thread_([this, work = std::move(work)] {
+          id_ = ::gettid();
+          work();
+        }) {}
   void wait_until_asleep() {
     wait_until([&] {
       if (id_ == 0) return false;
@@ -125,7 +128,7 @@ class PageTrap {
   }
 
   PageTrap() {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_sigaction = &PageTrap::on_fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     ::sigaction(SIGSEGV, &action, &before_);
@@ -148,7 +151,7 @@ class PageTrap {
 
   static inline void* page_ = nullptr;
   static inline std::function<void()> action_;
-  struct sigaction before_{};
+  struct sigaction before_ {};
 };
 
 // The reader has seen which slot is the latest, but by the time its lease shows, a writer is at work there.

@@ -98,9 +98,10 @@ TEST_P(EitherKind, ReportsAHeaderThatCannotBeTrue) {
   writer.publish("x");
   auto& header = region.header(region.latest_slot());
   const auto good = header;
-  for (const auto& lie : {format::SlotHeader{0, 1, 1}, format::SlotHeader{good.magic ^ 1, 1, 1},
-                          format::SlotHeader{format::slot_magic(Layout::memio24), 1, 1},
-                          format::SlotHeader{good.magic, 1, 1001}, format::SlotHeader{good.magic, 1, ~std::uint64_t{0}}}) {
+  for (const auto& lie :
+       {format::SlotHeader{0, 1, 1}, format::SlotHeader{good.magic ^ 1, 1, 1},
+        format::SlotHeader{format::slot_magic(Layout::memio24), 1, 1}, format::SlotHeader{good.magic, 1, 1001},
+        format::SlotHeader{good.magic, 1, ~std::uint64_t{0}}}) {
     header = lie;
     EXPECT_EQ(reader.lease_error(), Errc::corrupt);
     EXPECT_EQ(region.cell(reader.memory.cell_index()).leases, 0U) << "no lease is left behind";

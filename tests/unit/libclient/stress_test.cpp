@@ -2,8 +2,8 @@
 // Several writers and readers at once, each with a handle of its own and payloads that say themselves what they are.
 //
 // Every handle maps the region's files, so in one process the same byte has many addresses, and the thread sanitizer,
-// which goes by addresses, would see no race at all. Here mmap(2) therefore gives the same mapping for the same file (the
-// linker puts it in between: --wrap), as long as `share_mappings` is set.
+// which goes by addresses, would see no race at all. Here mmap(2) therefore gives the same mapping for the same file
+// (the linker puts it in between: --wrap), as long as `share_mappings` is set.
 
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
@@ -39,7 +39,7 @@ void* __real_mmap(void*, std::size_t, int, int, int, off_t);
 int __real_munmap(void*, std::size_t);
 
 void* __wrap_mmap(void* address, std::size_t size, int protection, int flags, int fd, off_t offset) {
-  struct stat status{};
+  struct stat status {};
   if (!share_mappings || fd < 0 || ::fstat(fd, &status) != 0)
     return __real_mmap(address, size, protection, flags, fd, offset);
   const std::scoped_lock lock(mappings_mutex);

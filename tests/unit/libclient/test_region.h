@@ -104,7 +104,8 @@ class TestRegion {
       throw std::runtime_error("no memory for a test region");
     const auto header = format::initial_header(layout);
     for (unsigned slot = 0; slot < slots; ++slot)
-      if (::pwrite(region_.get(), &header, sizeof header, static_cast<off_t>(geometry_.slot_offset(slot))) != sizeof header)
+      if (::pwrite(region_.get(), &header, sizeof header, static_cast<off_t>(geometry_.slot_offset(slot))) !=
+          sizeof header)
         throw std::runtime_error("cannot write a slot's header");
     region_map_ = Mapping::map(region_.get(), geometry_.total_size(), protocol::Access::write).value();
     leases_map_ = Mapping::map(leases_.get(), format::lease_table_size(cells), protocol::Access::write).value();
@@ -120,8 +121,13 @@ class TestRegion {
     // Not a duplicate: a new description of its own access mode.
     const auto path = "/proc/self/fd/" + std::to_string(region_.get());
     UniqueFd region(::open(path.c_str(), (access == protocol::Access::write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-    return {std::move(region), UniqueFd(::fcntl(leases_.get(), F_DUPFD_CLOEXEC, 0)),
-            UniqueFd(::fcntl(doorbell_.get(), F_DUPFD_CLOEXEC, 0)), geometry_, access, cell, cells};
+    return {std::move(region),
+            UniqueFd(::fcntl(leases_.get(), F_DUPFD_CLOEXEC, 0)),
+            UniqueFd(::fcntl(doorbell_.get(), F_DUPFD_CLOEXEC, 0)),
+            geometry_,
+            access,
+            cell,
+            cells};
   }
   RegionMemory open(protocol::Access access) { return RegionMemory::map(parts(access)).value(); }
   RegionMemory open_writer() { return open(protocol::Access::write); }

@@ -49,7 +49,7 @@ std::vector<UniqueFd> marked_fds(const std::vector<int>& marks) {
 std::vector<int> marks_of(const std::vector<UniqueFd>& fds) {
   std::vector<int> marks;
   for (const auto& fd : fds) {
-    struct stat status{};
+    struct stat status {};
     EXPECT_EQ(::fstat(fd.get(), &status), 0);
     marks.push_back(static_cast<int>(status.st_size));
   }
@@ -206,7 +206,9 @@ TEST(Channel, TakesAMessageOfExactlyTheLimit) {
 }
 
 TEST(Channel, RefusesAMessageLongerThanTheLimitWhetherItIsWholeOrNot) {
-  for (const auto& bytes : {"0123456789a\0"s, "0123456789a"s, "fine\0also\0" "0123456789a\0next\0"s}) {
+  for (const auto& bytes : {"0123456789a\0"s, "0123456789a"s,
+                            "fine\0also\0"
+                            "0123456789a\0next\0"s}) {
     for (const std::size_t most : {1, 3, 100}) {
       auto [ours, theirs] = socket_pair();
       Channel channel(std::move(ours), {.message = 10});

@@ -163,7 +163,8 @@ TEST(Encode, ReplacesBytesThatAreNoUtf8) {
 
 // Whatever bytes come, decoding answers; and what it accepts survives a round trip.
 TEST(DecodeCall, SurvivesDamagedMessages) {
-  const auto whole = encode(Call{"io.memio.Create", {{"name", "a"}, {"capacity", 1}, {"nested", {{"x", {1, 2.5, "y"}}}}}, true});
+  const auto whole =
+      encode(Call{"io.memio.Create", {{"name", "a"}, {"capacity", 1}, {"nested", {{"x", {1, 2.5, "y"}}}}}, true});
   std::mt19937 random(7);
   int accepted = 0;
   for (int i = 0; i < 20'000; ++i) {

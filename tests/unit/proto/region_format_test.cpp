@@ -57,9 +57,9 @@ TEST(RegionFormat, LaysOutASlotHeaderAsDocumented) {
 
 TEST(RegionFormat, LaysOutTheDirectoryAsDocumented) {
   EXPECT_EQ(documented("Directory page"),
-            (std::vector<Row>{ROW(Directory, magic), ROW(Directory, version), ROW(Directory, slots), ROW(Directory, stride),
-                              ROW(Directory, capacity), ROW(Directory, header_size), ROW(Directory, reserved),
-                              ROW(Directory, latest), ROW(Directory, writer)}));
+            (std::vector<Row>{ROW(Directory, magic), ROW(Directory, version), ROW(Directory, slots),
+                              ROW(Directory, stride), ROW(Directory, capacity), ROW(Directory, header_size),
+                              ROW(Directory, reserved), ROW(Directory, latest), ROW(Directory, writer)}));
 }
 
 TEST(RegionFormat, LaysOutTheLeaseTableAsDocumented) {
@@ -145,8 +145,11 @@ TEST(Geometry, PutsSlotsOnPageBoundariesAndTheDirectoryAfterThem) {
     std::uint64_t slots, capacity, stride;
   };
   const std::vector<Case> cases = {
-      {Layout::memio64, 1, 1, page},          {Layout::memio64, 4, page - 64, page},  {Layout::memio64, 4, page - 63, 2 * page},
-      {Layout::memio24, 2, page - 24, page},  {Layout::memio24, 2, page - 23, 2 * page},
+      {Layout::memio64, 1, 1, page},
+      {Layout::memio64, 4, page - 64, page},
+      {Layout::memio64, 4, page - 63, 2 * page},
+      {Layout::memio24, 2, page - 24, page},
+      {Layout::memio24, 2, page - 23, 2 * page},
       {Layout::memio64, 64, 10 << 20, (10 << 20) + page},
       {Layout::memio64, 64, format::max_capacity, format::max_capacity + page},
   };
@@ -167,14 +170,15 @@ TEST(Geometry, PutsSlotsOnPageBoundariesAndTheDirectoryAfterThem) {
 }
 
 TEST(Geometry, RefusesWhatIsBeyondItsLimits) {
-  for (const std::uint64_t slots : {std::uint64_t{0}, std::uint64_t{65}, std::uint64_t{1} << 32, (std::uint64_t{1} << 32) + 4,
-                                    ~std::uint64_t{0}}) {
+  for (const std::uint64_t slots :
+       {std::uint64_t{0}, std::uint64_t{65}, std::uint64_t{1} << 32, (std::uint64_t{1} << 32) + 4, ~std::uint64_t{0}}) {
     const auto geometry = Geometry::make(Layout::memio64, slots, 1);
     ASSERT_FALSE(geometry) << slots;
     EXPECT_EQ(geometry.error().code, Errc::invalid_slots);
     EXPECT_THAT(geometry.error().message, HasSubstr(std::to_string(slots)));
   }
-  for (const std::uint64_t capacity : {std::uint64_t{0}, format::max_capacity + 1, ~std::uint64_t{0}, ~std::uint64_t{0} - 63}) {
+  for (const std::uint64_t capacity :
+       {std::uint64_t{0}, format::max_capacity + 1, ~std::uint64_t{0}, ~std::uint64_t{0} - 63}) {
     const auto geometry = Geometry::make(Layout::memio64, 4, capacity);
     ASSERT_FALSE(geometry) << capacity;
     EXPECT_EQ(geometry.error().code, Errc::invalid_capacity);

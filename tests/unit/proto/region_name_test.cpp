@@ -75,15 +75,35 @@ TEST(Pattern, MatchesWholeNames) {
     bool expected;
   };
   const std::vector<Case> cases = {
-      {"a", "a", true},           {"a", "ab", false},          {"ab", "a", false},         {"*", "a", true},
-      {"*", "a/b", false},        {"**", "a/b", true},         {"a/*", "a/b", true},       {"a/*", "a", false},
-      {"a/*", "a/b/c", false},    {"a/**", "a/b/c", true},     {"a/**", "a", false},       {"a**", "a", true},
-      {"*/c", "a/b/c", false},    {"**/c", "a/b/c", true},     {"**/c", "c", false},       {"a*c", "ac", true},
-      {"a*c", "abbc", true},      {"a*c", "ab/c", false},      {"a**c", "ab/c", true},     {"*.json", "x.json", true},
-      {"*.json", "xAjson", false}, {"a/*/c", "a/b/c", true},   {"a/*/c", "a/b/d/c", false}, {"***", "a/b", true},
-      {"*a*a*", "banana", true},  {"*a*a*a*a*", "banana", false},
+      {"a", "a", true},
+      {"a", "ab", false},
+      {"ab", "a", false},
+      {"*", "a", true},
+      {"*", "a/b", false},
+      {"**", "a/b", true},
+      {"a/*", "a/b", true},
+      {"a/*", "a", false},
+      {"a/*", "a/b/c", false},
+      {"a/**", "a/b/c", true},
+      {"a/**", "a", false},
+      {"a**", "a", true},
+      {"*/c", "a/b/c", false},
+      {"**/c", "a/b/c", true},
+      {"**/c", "c", false},
+      {"a*c", "ac", true},
+      {"a*c", "abbc", true},
+      {"a*c", "ab/c", false},
+      {"a**c", "ab/c", true},
+      {"*.json", "x.json", true},
+      {"*.json", "xAjson", false},
+      {"a/*/c", "a/b/c", true},
+      {"a/*/c", "a/b/d/c", false},
+      {"***", "a/b", true},
+      {"*a*a*", "banana", true},
+      {"*a*a*a*a*", "banana", false},
   };
-  for (const auto& [pattern, name, expected] : cases) EXPECT_EQ(matches(pattern, name), expected) << pattern << ' ' << name;
+  for (const auto& [pattern, name, expected] : cases)
+    EXPECT_EQ(matches(pattern, name), expected) << pattern << ' ' << name;
 }
 
 // What the two stars mean, said by another matcher.

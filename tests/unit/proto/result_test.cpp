@@ -20,7 +20,8 @@ constexpr auto last_code = static_cast<unsigned>(Errc::system);
 TEST(Errc, BeginsWithTheErrorsOfTheInterfaceInItsOrder) {
   for (std::size_t i = 0; i < protocol::error_names.size(); ++i)
     EXPECT_EQ(error_name(static_cast<Errc>(i)), protocol::error_names[i]);
-  EXPECT_THAT(std::string(error_name(static_cast<Errc>(protocol::error_names.size()))), StartsWith("org.varlink.service."));
+  EXPECT_THAT(std::string(error_name(static_cast<Errc>(protocol::error_names.size()))),
+              StartsWith("org.varlink.service."));
 }
 
 TEST(Errc, HasADistinctNameForEachErrorThatReadsBack) {
@@ -40,8 +41,8 @@ TEST(Error, SaysWhatWasWrongAndWhichErrorItIs) {
 }
 
 TEST(Error, HasASentenceEvenIfItWasMadeWithoutOne) {
-  for (const auto code : {Errc::payload_too_large, Errc::read_only, Errc::busy, Errc::corrupt, Errc::evicted, Errc::misuse,
-                          Errc::disconnected, Errc::timed_out, Errc::out_of_resources}) {
+  for (const auto code : {Errc::payload_too_large, Errc::read_only, Errc::busy, Errc::corrupt, Errc::evicted,
+                          Errc::misuse, Errc::disconnected, Errc::timed_out, Errc::out_of_resources}) {
     const auto text = Error{code}.text();
     EXPECT_THAT(text, testing::Not(HasSubstr("the request failed"))) << error_name(code);
     EXPECT_THAT(text, HasSubstr(std::string(error_name(code))));
