@@ -34,7 +34,7 @@ std::optional<ucred> accepted_peer(int socket) {
 }  // namespace
 
 Broker::Broker(EventLoop& loop, const Limits& limits)
-    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), linger_(loop, registry_, limits_.linger), spare_(spare_descriptor()) {
+    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), linger_(loop, registry_, limits_.linger, limits_.claims), spare_(spare_descriptor()) {
   registry_.on_change([this](const auto& region, auto change) {
     if (change == Registry::Change::removed) linger_.forget(*region);
     hub_.on_registry_change(region, change);

@@ -27,6 +27,7 @@ class Broker {
 
   // What the handlers of methods.cpp work on.
   [[nodiscard]] Registry& registry() noexcept { return registry_; }
+  [[nodiscard]] Linger& linger() noexcept { return linger_; }
   [[nodiscard]] WatchHub& watches() noexcept { return hub_; }
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }

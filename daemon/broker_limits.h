@@ -20,6 +20,7 @@ struct Limits {
   std::size_t watch_queued_bytes = std::size_t{64} << 10;  // more than that, and a watch waits and merges its events
   std::size_t grants = 256;                                 // of one OpenConnection
   std::chrono::milliseconds linger{10'000};                 // how long a lingering region waits for another opener
+  std::chrono::milliseconds claims{5'000};  // how long the cells of a region taken over wait for their owners
 };
 
 }  // namespace memio::broker

@@ -10,14 +10,17 @@
 
 namespace memio::broker {
 
-// Removes regions of lifetime `linger` when nobody has had them open for a while.
+// What happens to regions when time has passed: those of lifetime `linger` are removed when nobody has had them open for a
+// while, and so are orphans; the cells of one that was taken over are cleared if nobody claims them.
 class Linger {
  public:
-  Linger(EventLoop& loop, Registry& registry, std::chrono::milliseconds delay)
-      : loop_(loop), registry_(registry), delay_(delay) {}
+  Linger(EventLoop& loop, Registry& registry, std::chrono::milliseconds delay, std::chrono::milliseconds claims)
+      : loop_(loop), registry_(registry), delay_(delay), claims_(claims) {}
 
   // The region's last handle was closed. Calling it again starts the wait anew.
   void on_unused(const std::shared_ptr<Region>& region);
+  // The region was taken over, and its cells wait for their owners.
+  void on_adopted(const std::shared_ptr<Region>& region);
   // The region has no name any more.
   void forget(const Region& region) { timers_.erase(region.generation()); }
 
@@ -25,7 +28,9 @@ class Linger {
   EventLoop& loop_;
   Registry& registry_;
   std::chrono::milliseconds delay_;
-  std::map<std::uint64_t, EventSource> timers_;  // by generation
+  std::chrono::milliseconds claims_;
+  std::map<std::uint64_t, EventSource> timers_;  // to remove an unused region, by generation
+  std::map<std::uint64_t, EventSource> claim_timers_;
 };
 
 }  // namespace memio::broker

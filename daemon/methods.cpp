@@ -26,6 +26,7 @@ struct Context {
   Broker& broker;
   Session& session;
   bool more = false;
+  std::vector<UniqueFd> fds;  // that came with the call
 };
 
 Error no_such_region(const std::string& name) {
@@ -90,6 +91,44 @@ Result<Answer> open(Context& context, const OpenParameters& parameters) {
   if (parameters.access == Access::write && (*region)->exclusive())
     return fail(Errc::permission_denied, "the region " + parameters.name + " is for its creator alone to write");
   return open_handle(context, *region, parameters.access);
+}
+
+// The descriptors that a call refers to by their places.
+Result<broker::Region::Fds> take_fds(Context& context, const AttachParameters& parameters) {
+  const auto take = [&](std::uint64_t index) {
+    return index < context.fds.size() ? std::move(context.fds[index]) : UniqueFd();
+  };
+  broker::Region::Fds fds{take(parameters.region_file_descriptor), take(parameters.leases_file_descriptor),
+                                 take(parameters.doorbell_file_descriptor)};
+  if (!fds.region.valid() || !fds.leases.valid() || !fds.doorbell.valid())
+    return fail(Errc::not_the_region, "Attach wants three file descriptors, in places of their own");
+  return fds;
+}
+
+Result<Answer> attach(Context& context, const AttachParameters& parameters) {
+  if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
+  auto fds = take_fds(context, parameters);
+  if (!fds) return fail(std::move(fds.error()));
+  const Grants& grants = context.session.grants();
+  const Right right = parameters.access == Access::write ? Right::write : Right::read;
+  auto region = grants.knows(parameters.name) ? context.broker.registry().find(parameters.name) : nullptr;
+  if (!grants.allows(parameters.name, region ? right : Right::create))
+    return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
+  if (!region) {
+    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds));
+    if (!adopted) return fail(std::move(adopted.error()));
+    region = *adopted;
+    context.broker.linger().on_adopted(region);
+  } else if (!region->is_same_memory(*fds)) {
+    return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
+  }
+  auto id = context.session.claim_handle(region, parameters.access, static_cast<std::uint32_t>(parameters.cell));
+  if (!id) return fail(std::move(id.error()));
+  if (parameters.creator && region->orphaned()) {
+    region->set_orphaned(false);
+    context.session.created().push_back(region);
+  }
+  return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};
 }
 
 Result<Answer> seal(Context& context, const SealParameters& parameters) {
@@ -208,7 +247,8 @@ Result<Answer> of_service(Context&, const Json& json) {
   return Answer{std::move(*reply), {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 11> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 12> methods = {{
+    {attach_method, with_parameters<AttachParameters, attach>},
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
     {seal_method, with_parameters<SealParameters, seal>},
@@ -222,21 +262,25 @@ constexpr std::array<std::pair<std::string_view, Handler>, 11> methods = {{
     {service::get_interface_description_method, of_service<service::get_interface_description>},
 }};
 
-Result<Answer> dispatch(Context& context, const Call& call, std::size_t fds) {
+// The only method that takes descriptors.
+bool takes_fds(std::string_view method) { return method == attach_method; }
+
+Result<Answer> dispatch(Context& context, const Call& call) {
   const auto found = std::ranges::find(methods, call.method, &std::pair<std::string_view, Handler>::first);
   if (found == methods.end()) return fail(service::unknown_method(call.method));
-  if (fds > 0)
-    return fail(Errc::unexpected_file_descriptors, call.method + " takes no file descriptors, but " +
-                                                       std::to_string(fds) + " came with it; they were closed");
+  if (!context.fds.empty() && !takes_fds(call.method))
+    return fail(Errc::unexpected_file_descriptors,
+                call.method + " takes no file descriptors, but " + std::to_string(context.fds.size()) +
+                    " came with it; they were closed");
   return found->second(context, call.parameters);
 }
 
 }  // namespace
 
 void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds) {
-  Context context{broker, session, call.more};
-  auto answer = dispatch(context, call, fds.size());
-  fds.clear();
+  Context context{broker, session, call.more, std::move(fds)};
+  auto answer = dispatch(context, call);
+  context.fds.clear();
   if (call.oneway) return;
   if (!answer) {
     // The system's own failures all are a lack of something to the caller.

@@ -31,23 +31,53 @@ tl::unexpected<Error> no_resources(std::string doing) {
 }
 
 // A memory file of a fixed size that can never be executed.
-Result<UniqueFd> make_memfd(const std::string& name, std::uint64_t size) {
+// Unless `sealed_later`, no other seal can ever be set: an opener that set one could keep others from opening it.
+Result<UniqueFd> make_memfd(const std::string& name, std::uint64_t size, bool sealed_later) {
   constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   UniqueFd fd(::memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
   if (!fd.valid() && errno == EINVAL) fd = UniqueFd(::memfd_create(name.c_str(), flags));  // before Linux 6.3
   if (!fd.valid()) return no_resources("creating shared memory");
   if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0)
     return no_resources("reserving " + std::to_string(size) + " bytes of shared memory");
-  // No F_SEAL_SEAL: an exclusive region is sealed against writing later. Nobody can undo these two.
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return no_resources("sealing shared memory");
+  const int seals = F_SEAL_SHRINK | F_SEAL_GROW | (sealed_later ? 0 : F_SEAL_SEAL);
+  if (::fcntl(fd.get(), F_ADD_SEALS, seals) != 0) return no_resources("sealing shared memory");
   return fd;
 }
 
 template <class T>
-Result<T*> map_shared(int fd, std::uint64_t offset, std::uint64_t size) {
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
+Result<T*> map_shared(int fd, std::uint64_t offset, std::uint64_t size, bool writable = true) {
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* data = ::mmap(nullptr, size, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) return no_resources("mapping shared memory");
   return static_cast<T*>(data);
+}
+
+// Whether `fd` is a memory file of that size whose size can never change.
+bool is_sealed_memfd(int fd, std::uint64_t size) {
+  constexpr int needed = F_SEAL_SHRINK | F_SEAL_GROW;
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  struct stat status{};
+  return seals >= 0 && (seals & needed) == needed && ::fstat(fd, &status) == 0 &&
+         static_cast<std::uint64_t>(status.st_size) == size;
+}
+
+bool is_eventfd(int fd) {
+  std::array<char, 64> target{};
+  const auto path = "/proc/self/fd/" + std::to_string(fd);
+  return ::readlink(path.c_str(), target.data(), target.size() - 1) > 0 &&
+         std::string_view(target.data()) == "anon_inode:[eventfd]";
+}
+
+bool is_same_file(int a, int b) {
+  struct stat one{};
+  struct stat other{};
+  return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+Result<UniqueFd> reopen(int fd, int flags) {
+  UniqueFd opened(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), flags | O_CLOEXEC));
+  if (!opened.valid()) return no_resources("opening shared memory");
+  return opened;
 }
 
 Result<UniqueFd> dup_fd(int fd) {
@@ -65,21 +95,59 @@ void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
 Result<std::shared_ptr<Region>> Region::create(Spec spec) {
   std::shared_ptr<Region> region(new Region(std::move(spec)));
   auto result = region->make_files();
+  if (result) result = region->map_files();
   if (result) result = region->write_formats();
   if (!result) return fail(std::move(result.error()));
   return region;
 }
 
+Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds) {
+  std::shared_ptr<Region> region(new Region(std::move(spec)));
+  // The client's descriptor may be for reading only, and its flags are shared with it.
+  auto reopened = reopen(fds.region.get(), O_RDWR);
+  if (!reopened) return fail(std::move(reopened.error()));
+  region->region_ = std::move(*reopened);
+  region->leases_ = std::move(fds.leases);
+  region->doorbell_ = std::move(fds.doorbell);
+  auto result = region->check_files();
+  if (result) result = region->map_files();
+  if (result) result = format::check_directory(*region->directory_, region->geometry());
+  if (!result) return fail(Errc::not_the_region, result.error().text());
+  const auto used = region->lease_table_->cells_used.load(std::memory_order_seq_cst);
+  region->cells_.assign(region->spec_.cells, CellState::free);
+  for (std::uint32_t i = own_cell + 1; i < std::min(used, region->spec_.cells); ++i)
+    region->cells_[i] = CellState::unclaimed;
+  region->cells_[own_cell] = CellState::taken;
+  region->clear_cell(own_cell);
+  return region;
+}
+
+Result<void> Region::check_files() const {
+  if (!is_sealed_memfd(region_.get(), spec_.geometry.total_size()))
+    return fail(Errc::not_the_region, "the region shown is no sealed memory file of " +
+                                          std::to_string(spec_.geometry.total_size()) + " bytes");
+  if (!is_sealed_memfd(leases_.get(), format::lease_table_size(spec_.cells)))
+    return fail(Errc::not_the_region, "the lease table shown is no sealed memory file of the right size");
+  if (!is_eventfd(doorbell_.get())) return fail(Errc::not_the_region, "the doorbell shown is no eventfd");
+  return {};
+}
+
 Result<void> Region::make_files() {
-  auto region = make_memfd("memio:" + spec_.name, spec_.geometry.total_size());
+  auto region = make_memfd("memio:" + spec_.name, spec_.geometry.total_size(), spec_.exclusive);
   if (!region) return fail(std::move(region.error()));
   region_ = std::move(*region);
-  auto leases = make_memfd("memio-leases:" + spec_.name, format::lease_table_size(spec_.cells));
+  auto leases = make_memfd("memio-leases:" + spec_.name, format::lease_table_size(spec_.cells), false);
   if (!leases) return fail(std::move(leases.error()));
   leases_ = std::move(*leases);
   doorbell_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!doorbell_.valid()) return no_resources("creating a doorbell");
-  auto directory = map_shared<format::Directory>(region_.get(), spec_.geometry.directory_offset(), page_size());
+  return {};
+}
+
+Result<void> Region::map_files() {
+  sealed_ = (::fcntl(region_.get(), F_GET_SEALS) & F_SEAL_FUTURE_WRITE) != 0;
+  auto directory =
+      map_shared<format::Directory>(region_.get(), spec_.geometry.directory_offset(), page_size(), !sealed_);
   if (!directory) return fail(std::move(directory.error()));
   directory_ = *directory;
   auto table = map_shared<format::LeaseTable>(leases_.get(), 0, format::lease_table_size(spec_.cells));
@@ -92,8 +160,8 @@ Result<void> Region::write_formats() {
   format::initialise_directory(*directory_, spec_.geometry);
   format::initialise_lease_table(*lease_table_, spec_.cells);
   lease_table_->cells_used.store(own_cell + 1);
-  taken_.assign(spec_.cells, false);
-  taken_[own_cell] = true;
+  cells_.assign(spec_.cells, CellState::free);
+  cells_[own_cell] = CellState::taken;
   // Only the first slot's header: a region nobody has published must read as empty, and the others cost memory.
   const auto header = format::initial_header(spec_.geometry.layout);
   if (::pwrite(region_.get(), &header, sizeof header, 0) != sizeof header) return no_resources("writing a slot header");
@@ -106,23 +174,46 @@ Region::~Region() {
 }
 
 Result<std::uint32_t> Region::take_cell() {
-  const auto found = std::find(taken_.begin(), taken_.end(), false);
-  if (found == taken_.end())
+  const auto found = std::ranges::find(cells_, CellState::free);
+  if (found == cells_.end())
     return fail(Errc::limit_exceeded, "the region " + spec_.name + " has all the " + std::to_string(spec_.cells - 1) +
                                           " handles that it can have");
-  *found = true;
+  *found = CellState::taken;
   ++handles_;
-  const auto cell = static_cast<std::uint32_t>(found - taken_.begin());
-  auto& used = lease_table_->cells_used;
   // Written from what we know, not from what the memory says.
-  const auto last = std::find(taken_.rbegin(), taken_.rend(), true);
-  used.store(static_cast<std::uint32_t>(taken_.rend() - last), std::memory_order_seq_cst);
-  return cell;
+  const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
+  lease_table_->cells_used.store(static_cast<std::uint32_t>(cells_.rend() - last), std::memory_order_seq_cst);
+  return static_cast<std::uint32_t>(found - cells_.begin());
+}
+
+Result<void> Region::claim_cell(std::uint32_t cell) {
+  if (cell >= cells_.size() || cells_[cell] != CellState::unclaimed)
+    return fail(Errc::not_the_region, "the cell " + std::to_string(cell) + " of the region " + spec_.name +
+                                          " is not to be claimed; open the region anew");
+  cells_[cell] = CellState::taken;
+  ++handles_;
+  return {};
+}
+
+void Region::clear_unclaimed() noexcept {
+  for (std::uint32_t i = 0; i < cells_.size(); ++i) {
+    if (cells_[i] != CellState::unclaimed) continue;
+    cells_[i] = CellState::free;
+    clear_cell(i);
+  }
+}
+
+bool Region::is_same_memory(const Fds& fds) const noexcept {
+  return is_same_file(region_.get(), fds.region.get()) && is_same_file(leases_.get(), fds.leases.get());
 }
 
 void Region::give_back_cell(std::uint32_t cell) noexcept {
-  taken_[cell] = false;
+  cells_[cell] = CellState::free;
   --handles_;
+  clear_cell(cell);
+}
+
+void Region::clear_cell(std::uint32_t cell) noexcept {
   auto& entry = lease_table_->cells[cell];
   entry.armed.store(0, std::memory_order_seq_cst);
   entry.leases.store(0, std::memory_order_seq_cst);
@@ -130,6 +221,7 @@ void Region::give_back_cell(std::uint32_t cell) noexcept {
   // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
   lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
   futex_wake_all(lease_table_->slot_wanted);
+  if (sealed_) return ring();  // its only writer was the creator
   std::uint32_t holder = directory_->writer.load(std::memory_order_seq_cst);
   bool freed = false;
   while (!freed && (holder & ~format::writer_waiting) == cell + 1)
@@ -146,8 +238,9 @@ Result<Region::Fds> Region::fds_for(Access access) const {
     fds.region = std::move(*region);
   } else {
     // A description of its own, opened for reading only.
-    fds.region = UniqueFd(::open(("/proc/self/fd/" + std::to_string(region_.get())).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fds.region.valid()) return no_resources("opening shared memory for reading");
+    auto region = reopen(region_.get(), O_RDONLY);
+    if (!region) return fail(std::move(region.error()));
+    fds.region = std::move(*region);
   }
   auto leases = dup_fd(leases_.get());
   if (!leases) return fail(std::move(leases.error()));
@@ -159,7 +252,10 @@ Result<Region::Fds> Region::fds_for(Access access) const {
 }
 
 Result<void> Region::seal_against_writing() noexcept {
-  if (::fcntl(region_.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0) return {};
+  if (::fcntl(region_.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0) {
+    sealed_ = true;
+    return {};
+  }
   return no_resources("sealing the region against writing");
 }
 

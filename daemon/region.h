@@ -27,8 +27,17 @@ class Region {
     bool exclusive = false;   // only the creator may write
   };
 
+  struct Fds {
+    UniqueFd region;
+    UniqueFd leases;
+    UniqueFd doorbell;
+  };
+
   // Makes the files. Error: out_of_resources.
   static Result<std::shared_ptr<Region>> create(Spec spec);
+  // Takes over files that an earlier memiod made. They come from a client, so everything about them is checked. Its cells
+  // wait to be claimed. Errors: not_the_region, out_of_resources.
+  static Result<std::shared_ptr<Region>> adopt(Spec spec, Fds fds);
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -48,12 +57,18 @@ class Region {
   // Takes a cell back: ends its leases, frees the writer lock if its owner held it, and wakes who waited for either.
   void give_back_cell(std::uint32_t cell) noexcept;
 
+  // Gives an adopted region's cell to the one that had it before. Error: not_the_region if it is not to be had.
+  Result<void> claim_cell(std::uint32_t cell);
+  // The time for claims is over: clears the cells that nobody claimed.
+  void clear_unclaimed() noexcept;
+  // Whether these are the same files.
+  [[nodiscard]] bool is_same_memory(const Fds& fds) const noexcept;
+
+  // Whether nobody will end it: a region of lifetime session whose creator has not come back.
+  [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }
+  void set_orphaned(bool orphaned) noexcept { orphaned_ = orphaned; }
+
   // Descriptors to be sent to an opener. Error: out_of_resources.
-  struct Fds {
-    UniqueFd region;
-    UniqueFd leases;
-    UniqueFd doorbell;
-  };
   [[nodiscard]] Result<Fds> fds_for(Access access) const;
 
   // From now on nobody can map the region for writing; mappings that exist go on. Error: out_of_resources.
@@ -82,7 +97,10 @@ class Region {
  private:
   explicit Region(Spec spec) : spec_(std::move(spec)) {}
   Result<void> make_files();
+  Result<void> check_files() const;
+  Result<void> map_files();
   Result<void> write_formats();
+  void clear_cell(std::uint32_t cell) noexcept;
 
   Spec spec_;
   UniqueFd region_;
@@ -90,8 +108,11 @@ class Region {
   UniqueFd doorbell_;
   format::Directory* directory_ = nullptr;     // one page
   format::LeaseTable* lease_table_ = nullptr;  // lease_table_size(cells)
-  std::vector<bool> taken_;                    // by cell
-  std::uint64_t handles_ = 0;
+  enum class CellState : std::uint8_t { free, taken, unclaimed };
+  std::vector<CellState> cells_;
+  std::uint64_t handles_ = 0;  // cells that are taken, the broker's own not counted
+  bool orphaned_ = false;
+  bool sealed_ = false;  // then the directory is mapped for reading, and no writer but the creator needs it mended
 };
 
 }  // namespace memio::broker

@@ -11,29 +11,58 @@ constexpr std::uint64_t default_slots = 4;
 
 }  // namespace
 
-Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameters& parameters) {
-  if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
-  if (regions_.contains(parameters.name))
-    return fail(Errc::region_exists, "there is a region " + parameters.name + " already; open it, or remove it first");
+Result<Geometry> Registry::check_new(const std::string& name, protocol::Layout layout, std::uint64_t slots,
+                                     std::uint64_t capacity) const {
+  if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
+  if (regions_.contains(name))
+    return fail(Errc::region_exists, "there is a region " + name + " already; open it, or remove it first");
   if (regions_.size() >= limits_.regions)
-    return fail(Errc::limit_exceeded, "memiod has all the " + std::to_string(limits_.regions) +
-                                          " regions that it may have; remove some");
-  auto geometry = Geometry::make(parameters.layout.value_or(protocol::Layout::memio64),
-                                 parameters.slots.value_or(default_slots), parameters.capacity);
-  if (!geometry) return fail(std::move(geometry.error()));
+    return fail(Errc::limit_exceeded,
+                "memiod has all the " + std::to_string(limits_.regions) + " regions that it may have; remove some");
+  auto geometry = Geometry::make(layout, slots, capacity);
+  if (!geometry) return geometry;
   if (geometry->total_size() > limits_.region_bytes)
     return fail(Errc::invalid_capacity, std::to_string(geometry->slots) + " slots of " +
                                             std::to_string(geometry->capacity) + " bytes are more than the " +
                                             std::to_string(limits_.region_bytes) + " bytes that a region may have");
+  return geometry;
+}
+
+void Registry::add(const std::shared_ptr<Region>& region) {
+  regions_.emplace(region->name(), region);
+  if (on_change_) on_change_(region, Change::created);
+}
+
+Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameters& parameters) {
+  auto geometry = check_new(parameters.name, parameters.layout.value_or(protocol::Layout::memio64),
+                            parameters.slots.value_or(default_slots), parameters.capacity);
+  if (!geometry) return fail(std::move(geometry.error()));
   auto region = Region::create({.name = parameters.name,
                                 .geometry = *geometry,
                                 .lifetime = parameters.lifetime.value_or(protocol::Lifetime::session),
                                 .generation = ++last_generation_,
                                 .cells = limits_.handles_per_region + 1,
                                 .exclusive = parameters.exclusive.value_or(false)});
+  if (region) add(*region);
+  return region;
+}
+
+Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds) {
+  auto geometry = check_new(parameters.name, parameters.layout, parameters.slots, parameters.capacity);
+  if (!geometry) return fail(std::move(geometry.error()));
+  if (parameters.cells < 2 || parameters.cells > format::max_cells)
+    return fail(Errc::not_the_region, "a lease table has 2 to " + std::to_string(format::max_cells) + " cells, not " +
+                                          std::to_string(parameters.cells));
+  auto region = Region::adopt({.name = parameters.name,
+                               .geometry = *geometry,
+                               .lifetime = parameters.lifetime,
+                               .generation = ++last_generation_,
+                               .cells = static_cast<std::uint32_t>(parameters.cells),
+                               .exclusive = parameters.exclusive},
+                              std::move(fds));
   if (!region) return region;
-  regions_.emplace(parameters.name, *region);
-  if (on_change_) on_change_(*region, Change::created);
+  (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
+  add(*region);
   return region;
 }
 

@@ -23,6 +23,8 @@ class Registry {
   // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, region_exists, limit_exceeded,
   // out_of_resources.
   Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters);
+  // Takes over a region that an earlier memiod made, from a client that has it open. Errors: as create(), and not_the_region.
+  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds);
   // The region of that name, or null.
   [[nodiscard]] std::shared_ptr<Region> find(std::string_view name) const;
   void remove(const std::shared_ptr<Region>& region);
@@ -34,6 +36,11 @@ class Registry {
   void on_change(OnChange on_change) { on_change_ = std::move(on_change); }
 
  private:
+  // What keeps a region of that name and size from being added, if anything.
+  Result<Geometry> check_new(const std::string& name, protocol::Layout layout, std::uint64_t slots,
+                             std::uint64_t capacity) const;
+  void add(const std::shared_ptr<Region>& region);
+
   const Limits& limits_;
   std::map<std::string, std::shared_ptr<Region>, std::less<>> regions_;
   std::uint64_t last_generation_ = 0;

@@ -82,13 +82,24 @@ void Session::fail_later(const Error& reason) {
   ::shutdown(channel_.fd(), SHUT_RD);
 }
 
+Result<void> Session::check_room_for_handle() const {
+  if (handles_.size() < limits_.handles_per_session) return {};
+  return fail(Errc::limit_exceeded, "this connection has all the " + std::to_string(limits_.handles_per_session) +
+                                        " handles that it may have; close some");
+}
+
 Result<std::uint64_t> Session::add_handle(const std::shared_ptr<Region>& region, Access access) {
-  if (handles_.size() >= limits_.handles_per_session)
-    return fail(Errc::limit_exceeded, "this connection has all the " + std::to_string(limits_.handles_per_session) +
-                                          " handles that it may have; close some");
+  if (auto room = check_room_for_handle(); !room) return fail(std::move(room.error()));
   auto cell = region->take_cell();
   if (!cell) return fail(std::move(cell.error()));
   handles_.try_emplace(++last_handle_, *this, region, access, *cell);
+  return last_handle_;
+}
+
+Result<std::uint64_t> Session::claim_handle(const std::shared_ptr<Region>& region, Access access, std::uint32_t cell) {
+  if (auto room = check_room_for_handle(); !room) return fail(std::move(room.error()));
+  if (auto claimed = region->claim_cell(cell); !claimed) return fail(std::move(claimed.error()));
+  handles_.try_emplace(++last_handle_, *this, region, access, cell);
   return last_handle_;
 }
 

@@ -62,6 +62,8 @@ class Session {
 
   // Opens a handle and returns its id. Error: limit_exceeded.
   Result<std::uint64_t> add_handle(const std::shared_ptr<Region>& region, Access access);
+  // Opens a handle on a cell that it had before memiod was gone. Errors: limit_exceeded, not_the_region.
+  Result<std::uint64_t> claim_handle(const std::shared_ptr<Region>& region, Access access, std::uint32_t cell);
   // False if there is no such handle.
   bool close_handle(std::uint64_t id) { return handles_.erase(id) > 0; }
 
@@ -74,6 +76,7 @@ class Session {
   [[nodiscard]] bool takes_events() const noexcept;
 
  private:
+  [[nodiscard]] Result<void> check_room_for_handle() const;
   Session(UniqueFd socket, Grants grants, std::optional<pid_t> pid, const Limits& limits, Hooks hooks);
   void on_io();
   Result<void> read_calls();

@@ -115,7 +115,7 @@ MEMIO_EXPORT int memio_open_connection(memio_client* client, int* socket);
 
 /* --- events --- */
 
-enum memio_event_kind { MEMIO_REGION_CHANGED = 0, MEMIO_WATCH_READY = 1, MEMIO_DISCONNECTED_EVENT = 2 };
+enum memio_event_kind { MEMIO_REGION_CHANGED = 0, MEMIO_WATCH_READY = 1, MEMIO_DISCONNECTED_EVENT = 2, MEMIO_RECONNECTED = 3 };
 struct memio_event {
   uint64_t token; /* what the caller gave to memio_subscribe or memio_watch */
   enum memio_event_kind kind;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "client_core.h"
+#include "connect.h"
 #include "watcher.h"
 
 namespace memio {
@@ -35,7 +36,7 @@ Json list_parameters(std::string_view pattern) {
 }
 Json stat_parameters(std::string_view name) { return protocol::to_json(protocol::StatParameters{std::string(name)}); }
 Json seal_parameters(Region& region) {
-  return protocol::to_json(protocol::SealParameters{RegionAccess::open(region).handle()});
+  return protocol::to_json(protocol::SealParameters{RegionAccess::open(region).handle().value_or(0)});
 }
 Json remove_parameters(std::string_view name) {
   return protocol::to_json(protocol::RemoveParameters{std::string(name)});
@@ -60,22 +61,6 @@ Result<void> read_nothing(const Result<Answer>& answer) {
   return {};
 }
 
-Result<UniqueFd> connect_socket(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Errc::system, "the socket's path is too long (at most 107 bytes): " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return fail_errno(errno, "creating a socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const bool absent = errno == ENOENT || errno == ECONNREFUSED;
-    return fail_errno(errno, "cannot reach memiod at " + path +
-                                 (absent ? " (is it running? try: systemctl --user start memiod.socket)" : ""));
-  }
-  return socket;
-}
-
 }  // namespace
 
 Result<std::string> Client::default_socket_path() {
@@ -93,13 +78,15 @@ Result<Client> Client::connect(std::string_view socket_path) {
   Result<std::string> path = std::string(socket_path);
   if (socket_path.empty()) path = default_socket_path();
   if (!path) return fail(std::move(path.error()));
-  auto socket = connect_socket(*path);
+  auto socket = connect_socket(*path, Blocking::yes);
   if (!socket) return fail(std::move(socket.error()));
-  return adopt(std::move(*socket));
+  auto core = detail::ClientCore::make(std::move(*socket), std::move(*path));
+  if (!core) return fail(std::move(core.error()));
+  return Client(std::move(*core));
 }
 
 Result<Client> Client::adopt(UniqueFd socket) {
-  auto core = detail::ClientCore::make(std::move(socket));
+  auto core = detail::ClientCore::make(std::move(socket), {});
   if (!core) return fail(std::move(core.error()));
   return Client(std::move(*core));
 }
@@ -111,7 +98,7 @@ Client::~Client() = default;
 
 Result<Region> Client::create(std::string_view name, const RegionOptions& options) {
   auto region =
-      core_->make_region(core_->call(protocol::create_method, create_parameters(name, options)), Access::write);
+      core_->make_region(core_->call(protocol::create_method, create_parameters(name, options)), Access::write, true);
   if (!region || !options.exclusive) return region;
   // Not before it is mapped: nobody can map it for writing afterwards, us included.
   auto sealed = read_nothing(core_->call(protocol::seal_method, seal_parameters(*region)));
@@ -136,7 +123,7 @@ void Client::create_async(std::string_view name, const RegionOptions& options, D
   core_->call_async(
       protocol::create_method, create_parameters(name, options),
       [core = core_.get(), exclusive = options.exclusive, done = std::move(done)](Result<Answer> answer) {
-        auto region = core->make_region(std::move(answer), Access::write);
+        auto region = core->make_region(std::move(answer), Access::write, true);
         if (!region || !exclusive) return done(std::move(region));
         auto parameters = seal_parameters(*region);
         auto kept = std::make_shared<Region>(std::move(*region));
@@ -178,8 +165,8 @@ Result<UniqueFd> Client::open_connection(std::optional<std::vector<Grant>> grant
 Result<Watcher> Client::watch(std::string_view pattern, bool versions, Token token) {
   auto socket = open_connection();
   if (!socket) return fail(std::move(socket.error()));
-  auto impl = std::make_shared<Watcher::Impl>(core_, Channel(std::move(*socket)), token);
-  if (auto started = impl->start(pattern, versions); !started) return fail(std::move(started.error()));
+  auto impl = std::make_shared<Watcher::Impl>(core_, token, std::string(pattern), versions);
+  if (auto started = impl->start(std::move(*socket)); !started) return fail(std::move(started.error()));
   if (auto added = core_->add_watcher(*impl); !added) return fail(std::move(added.error()));
   return Watcher(std::move(impl));
 }

@@ -16,15 +16,13 @@ namespace memio::detail {
 
 namespace {
 
-// memiod's answers can be long: a list of all regions.
-constexpr Channel::Limits client_limits{.message = std::size_t{64} << 20, .queued = std::size_t{16} << 20, .fds = 16};
-
 constexpr std::size_t events_at_once = 64;
 
 }  // namespace
 
-Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket) {
+Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::string path) {
   auto core = std::make_shared<ClientCore>();
+  core->path_ = std::move(path);
   const int flags = ::fcntl(socket.get(), F_GETFL);
   if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return fail_errno(errno, "using the socket to memiod");
@@ -54,37 +52,54 @@ Result<void> ClientCore::poll_add(int fd, std::uint32_t events, std::uint64_t da
 
 // --- calls and answers ---
 
-std::uint64_t ClientCore::send(std::string_view method, Json parameters, OnAnswer on_answer) {
-  pending_.push_back({++last_serial_, std::move(on_answer)});
+void ClientCore::send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds) {
+  pending_.push_back(std::move(pending));
   Call call{std::string(method)};
   call.parameters = std::move(parameters);
   if (!connected_)
     disconnect(disconnect_reason_);
-  else if (auto sent = channel_->send(encode(call)); !sent)
+  else if (auto sent = channel_->send(encode(call), std::move(fds)); !sent)
     disconnect(std::move(sent.error()));
   else
     pump();
-  return last_serial_;
 }
 
 Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
+  pump();  // to notice that memiod has gone before the call is lost with it
+  if (!connected_ && can_reconnect()) retry();
   own_answer_.reset();
-  send(method, std::move(parameters), nullptr);
-  while (!own_answer_) {
-    pollfd wanted{channel_->fd(), static_cast<short>(POLLIN | (channel_->wants_write() ? POLLOUT : 0)), 0};
-    if (::poll(&wanted, 1, -1) < 0 && errno != EINTR) {
-      disconnect(Error{Errc::system, errno, "waiting for memiod's answer"});
-      break;
-    }
-    pump();
-  }
+  send(method, std::move(parameters), {});
+  while (!own_answer_)
+    if (auto stepped = step(std::nullopt); !stepped) disconnect(std::move(stepped.error()));
   auto answer = std::move(*own_answer_);
   own_answer_.reset();
   return answer;
 }
 
+Result<void> ClientCore::step(const Deadline& deadline) {
+  pollfd wanted{retry_timer_.get(), POLLIN, 0};
+  if (connected_) wanted = {channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
+  if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
+    return fail_errno(errno, "waiting for memiod");
+  if (connected_)
+    pump();
+  else if (wanted.revents != 0)
+    retry();
+  return {};
+}
+
 void ClientCore::call_async(std::string_view method, Json parameters, OnAnswer on_answer) {
-  send(method, std::move(parameters), std::move(on_answer));
+  send(method, std::move(parameters), {.on_answer = std::move(on_answer)});
+}
+
+void ClientCore::answer(Pending pending, Result<Answer> answer) {
+  if (pending.ours) return pending.on_answer(std::move(answer));
+  if (!pending.on_answer) {
+    own_answer_.emplace(std::move(answer));
+    return;
+  }
+  answered_.emplace_back(std::move(pending.on_answer), std::move(answer));
+  call_again();
 }
 
 void ClientCore::close_handle(std::uint64_t id) noexcept {
@@ -132,15 +147,9 @@ Result<void> ClientCore::take_frame(Frame frame) {
   }
   Pending pending = std::move(pending_.front());
   pending_.pop_front();
-  Result<Answer> answer = reply->error.empty()
-                              ? Result<Answer>(Answer{std::move(reply->parameters), std::move(frame.fds)})
-                              : Result<Answer>(fail(to_error(*reply)));
-  if (!pending.on_answer) {
-    own_answer_.emplace(std::move(answer));
-  } else {
-    answered_.emplace_back(std::move(pending.on_answer), std::move(answer));
-    call_again();
-  }
+  answer(std::move(pending), reply->error.empty()
+                                 ? Result<Answer>(Answer{std::move(reply->parameters), std::move(frame.fds)})
+                                 : Result<Answer>(fail(to_error(*reply))));
   return {};
 }
 
@@ -155,15 +164,15 @@ void ClientCore::update_interest() noexcept {
 void ClientCore::disconnect(Error reason) noexcept {
   if (connected_) {
     connected_ = false;
+    wants_write_ = false;
+    tell_disconnected_ = true;
+    tell_reconnected_ = false;
     disconnect_reason_ = std::move(reason);
     stop_polling(channel_->fd());
+    if (can_reconnect()) start_retrying();
   }
-  for (; !pending_.empty(); pending_.pop_front()) {
-    if (auto& on_answer = pending_.front().on_answer)
-      answered_.emplace_back(std::move(on_answer), fail(disconnect_reason_));
-    else
-      own_answer_.emplace(fail(disconnect_reason_));
-  }
+  auto unanswered = std::exchange(pending_, {});
+  for (auto& pending : unanswered) answer(std::move(pending), fail(disconnect_reason_));
   call_again();
 }
 
@@ -178,7 +187,7 @@ void ClientCore::run_answered() {
   }
 }
 
-Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted) {
+Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, bool creator) {
   if (!answer) return fail(std::move(answer.error()));
   auto reply = protocol::parse<protocol::OpenReply>(answer->parameters);
   const auto bad = [](const std::string& what) {
@@ -204,7 +213,7 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted) {
     close_handle(handle.id);
     return fail(std::move(memory.error()));
   }
-  return Region(std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, std::move(*memory)));
+  return Region(std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory)));
 }
 
 // --- events ---
@@ -254,11 +263,15 @@ Result<void> ClientCore::add_watcher(Watcher::Impl& watcher) {
   watcher.registered = true;
   make_ready(watcher.source);  // start() may have read events already
   call_again();
-  return poll_add(watcher.channel.fd(), EPOLLIN, key(Kind::watcher, watcher.source));
+  return poll_watcher(watcher);
+}
+
+Result<void> ClientCore::poll_watcher(Watcher::Impl& watcher) noexcept {
+  return poll_add(watcher.channel->fd(), EPOLLIN, key(Kind::watcher, watcher.source));
 }
 
 void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
-  stop_polling(watcher.channel.fd());
+  stop_polling(watcher.channel->fd());
   remove_source(watcher.source);
 }
 
@@ -274,6 +287,7 @@ void ClientCore::collect(std::span<const epoll_event> found) {
     const auto index = static_cast<std::size_t>(event.data.u64 & 0xffff'ffff);
     switch (static_cast<Kind>(event.data.u64 >> 32)) {
       case Kind::socket: pump(); break;
+      case Kind::retry: retry(); break;
       case Kind::again: {
         std::uint64_t count = 0;
         [[maybe_unused]] const auto n = ::read(again_.get(), &count, sizeof count);
@@ -281,7 +295,6 @@ void ClientCore::collect(std::span<const epoll_event> found) {
       }
       case Kind::doorbell: make_ready(index); break;
       case Kind::watcher:
-        // Callbacks of this very dispatch may have ended it.
         if (index < sources_.size() && sources_[index].watcher && sources_[index].watcher->pump()) make_ready(index);
         break;
     }
@@ -296,9 +309,13 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
   run_answered();
 
   std::size_t told = 0;
-  if (!connected_ && !told_disconnected_ && told < events.size()) {
-    told_disconnected_ = true;
+  if (tell_disconnected_ && told < events.size()) {
+    tell_disconnected_ = false;
     events[told++] = {Token{}, Event::Kind::disconnected};
+  }
+  if (tell_reconnected_ && told < events.size()) {
+    tell_reconnected_ = false;
+    events[told++] = {Token{}, Event::Kind::reconnected};
   }
   // Only those that are ready now: a source may have to be looked at again.
   const std::size_t waiting = ready_.size();
@@ -317,7 +334,7 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(looked_at));
   const bool more = !ready_.empty() || !answered_.empty() || n == static_cast<int>(found.size()) ||
-                    (!connected_ && !told_disconnected_);
+                    tell_disconnected_ || tell_reconnected_;
   if (more) call_again();
   return told;
 }

@@ -25,6 +25,10 @@
 
 namespace memio::detail {
 
+// memiod's answers can be long: a list of all regions.
+inline constexpr Channel::Limits client_limits{
+    .message = std::size_t{64} << 20, .queued = std::size_t{16} << 20, .fds = 16};
+
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
  public:
   // A reply as it came: its parameters and descriptors, or the error.
@@ -34,7 +38,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   };
   using OnAnswer = std::function<void(Result<Answer>)>;
 
-  static Result<std::shared_ptr<ClientCore>> make(UniqueFd socket);
+  // `path` is where to look for memiod when it has gone; empty if that is not known.
+  static Result<std::shared_ptr<ClientCore>> make(UniqueFd socket, std::string path);
   ClientCore() = default;
   ~ClientCore();
   ClientCore(const ClientCore&) = delete;
@@ -45,15 +50,26 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Sends a call; dispatch() calls `on_answer`.
   void call_async(std::string_view method, Json parameters, OnAnswer on_answer);
   // Turns an answer of Create or Open into a Region.
-  Result<Region> make_region(Result<Answer> answer, Access wanted);
+  Result<Region> make_region(Result<Answer> answer, Access wanted, bool creator = false);
+  // Waits for memiod, or for the time to look for it again, and handles what has come. Tells of nothing. Error: system.
+  Result<void> step(const Deadline& deadline);
   // Tells memiod, if it is still there, that a handle is no longer used.
   void close_handle(std::uint64_t id) noexcept;
+
+  // Every region that is open, to be claimed again when memiod comes back.
+  void add_region(OpenRegion& region) { regions_.push_back(&region); }
+  void remove_region(OpenRegion& region) noexcept { std::erase(regions_, &region); }
+  // Whether a lost connection is ever made again.
+  [[nodiscard]] bool can_reconnect() const noexcept { return !path_.empty(); }
 
   Result<std::size_t> add_subscription(OpenRegion& region, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
   Result<void> add_watcher(Watcher::Impl& watcher);
   void remove_watcher(Watcher::Impl& watcher) noexcept;
+  Result<void> poll_watcher(Watcher::Impl& watcher) noexcept;
   void stop_polling(int fd) noexcept;
+  // Asks for a fresh connection for a watcher that lost its own.
+  void resume(Watcher::Impl& watcher);
 
   [[nodiscard]] int get_fd() const noexcept { return epoll_.get(); }
   [[nodiscard]] bool connected() const noexcept { return connected_; }
@@ -62,7 +78,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
  private:
   // What an epoll event stands for, in its 64 bits: the kind above, an index below.
-  enum class Kind : std::uint32_t { socket, again, doorbell, watcher };
+  enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher };
   struct Source {  // a subscription or a watcher
     OpenRegion* region = nullptr;
     Watcher::Impl* watcher = nullptr;
@@ -70,8 +86,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
     bool ready = false;  // is in ready_
   };
   struct Pending {
-    std::uint64_t serial = 0;
     OnAnswer on_answer;  // none for the call that call() itself waits for
+    bool ours = false;   // the library's own: answered at once, not in dispatch()
   };
 
   static std::uint64_t key(Kind kind, std::size_t index) noexcept;
@@ -79,7 +95,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::size_t add_source(Source source);
   void remove_source(std::size_t index) noexcept;
 
-  std::uint64_t send(std::string_view method, Json parameters, OnAnswer on_answer);
+  void send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds = {});
+  void answer(Pending pending, Result<Answer> answer);
   // Reads and writes the socket as far as it goes without blocking.
   void pump() noexcept;
   Result<void> pump_once();
@@ -87,16 +104,25 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void update_interest() noexcept;
   void disconnect(Error reason) noexcept;
   void call_again() noexcept;
+
+  // reconnect.cpp
+  void start_retrying() noexcept;
+  void retry() noexcept;
+  Result<void> reconnect();
+  void claim(OpenRegion& region);
   void run_answered();
   void make_ready(std::size_t index) noexcept;
   void collect(std::span<const epoll_event> found);
 
   std::optional<Channel> channel_;
   bool connected_ = true;
-  bool told_disconnected_ = false;
+  bool tell_disconnected_ = false;
   bool wants_write_ = false;
   Error disconnect_reason_{Errc::disconnected};
-  std::uint64_t last_serial_ = 0;
+  std::string path_;
+  bool tell_reconnected_ = false;
+  std::chrono::milliseconds retry_delay_{0};
+  std::vector<OpenRegion*> regions_;
   std::deque<Pending> pending_;                               // in the order of the calls, which is that of the replies
   std::optional<Result<Answer>> own_answer_;                  // what call() waits for
   std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
@@ -106,6 +132,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<std::size_t> ready_;
 
   UniqueFd again_;
+  UniqueFd retry_timer_;  // made when the connection is lost
   // Last, so that it is closed first: no descriptor is closed while it is still in the epoll.
   UniqueFd epoll_;
 };

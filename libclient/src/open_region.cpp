@@ -12,32 +12,41 @@ namespace memio {
 
 namespace detail {
 
-OpenRegion::OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, RegionMemory memory)
+OpenRegion::OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, bool creator,
+                       RegionMemory memory)
     : core_(std::move(core)),
       info_(std::move(info)),
       handle_(handle),
+      creator_(creator),
       memory_(std::move(memory)),
       writer_(memory_),
-      reader_(memory_) {}
+      reader_(memory_) {
+  core_->add_region(*this);
+}
 
 OpenRegion::~OpenRegion() {
   unsubscribe();
   writer_.abort();
-  core_->close_handle(handle_);
+  core_->remove_region(*this);
+  if (handle_) core_->close_handle(*handle_);
 }
 
 Result<std::optional<Snapshot>> OpenRegion::read(std::optional<std::uint64_t> last_seen) {
   auto leased = reader_.lease(last_seen, classic_copy_);
   if (!leased) return fail(std::move(leased.error()));
   if (!*leased) return std::optional<Snapshot>();
-  Snapshot snapshot;
-  snapshot.region_ = this;
+  return std::optional<Snapshot>(snapshot(**leased));
+}
+
+Result<Snapshot> OpenRegion::read() {
+  auto leased = reader_.lease(std::nullopt, classic_copy_);
+  if (!leased) return fail(std::move(leased.error()));
+  return snapshot(**leased);
+}
+
+Snapshot OpenRegion::snapshot(const Reader::Leased& leased) noexcept {
   ++snapshots_;
-  snapshot.version_ = (*leased)->version;
-  snapshot.sequence_ = (*leased)->sequence;
-  snapshot.data_ = (*leased)->payload;
-  snapshot.slot_ = (*leased)->slot;
-  return std::optional<Snapshot>(std::move(snapshot));
+  return {*this, leased.version, leased.sequence, leased.payload, leased.slot};
 }
 
 namespace {
@@ -104,8 +113,8 @@ OpenRegion::Look OpenRegion::look() noexcept {
 Result<std::span<std::byte>> OpenRegion::begin(std::size_t length) {
   // Without a deadline first: asking for the time costs more than all the rest of a publish that waits for nobody.
   auto payload = writer_.begin(length, Clock::time_point::min());
-  if (payload || payload.error().code != Errc::busy) return payload;
-  return writer_.begin(length, deadline_in(write_timeout_));
+  if (!payload && payload.error().code == Errc::busy) payload = writer_.begin(length, deadline_in(write_timeout_));
+  return payload;
 }
 
 void OpenRegion::close(std::shared_ptr<OpenRegion> open) noexcept {
@@ -118,16 +127,9 @@ void OpenRegion::close(std::shared_ptr<OpenRegion> open) noexcept {
 
 }  // namespace detail
 
-Snapshot::Snapshot(Snapshot&& other) noexcept
-    : region_(std::exchange(other.region_, nullptr)),
-      version_(other.version_),
-      sequence_(other.sequence_),
-      data_(std::exchange(other.data_, {})),
-      slot_(other.slot_) {}
-
 Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
   if (this == &other) return *this;
-  release();
+  if (region_) release();
   region_ = std::exchange(other.region_, nullptr);
   version_ = other.version_;
   sequence_ = other.sequence_;
@@ -136,11 +138,7 @@ Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
   return *this;
 }
 
-Snapshot::~Snapshot() { release(); }
-
-void Snapshot::release() noexcept {
-  if (auto* region = std::exchange(region_, nullptr)) region->release(slot_);
-}
+void Snapshot::release() noexcept { std::exchange(region_, nullptr)->release(slot_); }
 
 Region::Region(std::shared_ptr<detail::OpenRegion> open) noexcept : open_(std::move(open)) {}
 Region::Region(Region&&) noexcept = default;
@@ -156,7 +154,7 @@ Access Region::access() const noexcept { return open_->memory().access(); }
 std::uint64_t Region::sequence() const noexcept { return open_->reader().sequence(); }
 int Region::file_descriptor() const noexcept { return open_->memory().region_fd(); }
 
-Result<std::uint64_t> Region::write(std::span<const std::byte> payload, std::optional<std::uint64_t> version) {
+Result<std::uint64_t> Region::write(std::span<const std::byte> payload, const std::optional<std::uint64_t>& version) {
   auto to = begin(payload.size());
   if (!to) return fail(std::move(to.error()));
   if (!payload.empty()) std::memcpy(to->data(), payload.data(), payload.size());
@@ -164,18 +162,16 @@ Result<std::uint64_t> Region::write(std::span<const std::byte> payload, std::opt
 }
 
 Result<std::span<std::byte>> Region::begin(std::size_t length) { return open_->begin(length); }
-Result<std::uint64_t> Region::commit(std::optional<std::uint64_t> version) { return open_->writer().commit(version); }
+Result<std::uint64_t> Region::commit(const std::optional<std::uint64_t>& version) { return open_->writer().commit(version); }
 void Region::abort() noexcept { open_->writer().abort(); }
 void Region::set_write_timeout(std::chrono::milliseconds timeout) noexcept { open_->set_write_timeout(timeout); }
 
-Result<Snapshot> Region::read() {
-  auto snapshot = open_->read(std::nullopt);
-  if (!snapshot) return fail(std::move(snapshot.error()));
-  return std::move(**snapshot);
-}
+Result<Snapshot> Region::read() { return open_->read(); }
 Result<std::optional<Snapshot>> Region::read(std::uint64_t last_seen) { return open_->read(last_seen); }
 
 Result<Region::Copied> Region::read_into(std::span<std::byte> to) {
+  if (const auto copied = open_->reader().copy_small(to))
+    return Copied{copied->version, copied->sequence, copied->payload.size()};
   auto snapshot = read();
   if (!snapshot) return fail(std::move(snapshot.error()));
   const auto data = snapshot->data();

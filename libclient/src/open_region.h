@@ -18,13 +18,14 @@ namespace detail {
 //
 // Snapshots are counted, not given a shared_ptr each: they belong to the thread of their Region, and two atomic
 // operations would cost as much as the lease itself.
-class OpenRegion {
+class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
  public:
-  OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, RegionMemory memory);
+  OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, bool creator, RegionMemory memory);
   ~OpenRegion();
   OpenRegion(const OpenRegion&) = delete;
   OpenRegion& operator=(const OpenRegion&) = delete;
 
+  Result<Snapshot> read();
   Result<std::optional<Snapshot>> read(std::optional<std::uint64_t> last_seen);
   // Ends a snapshot. If it was the last one and the Region is gone, this object is gone afterwards.
   void release(unsigned slot) noexcept {
@@ -47,16 +48,22 @@ class OpenRegion {
   [[nodiscard]] Look look() noexcept;
 
   [[nodiscard]] const RegionInfo& info() const noexcept { return info_; }
-  [[nodiscard]] std::uint64_t handle() const noexcept { return handle_; }
+  // Its id on the connection of now; none if memiod does not know it (any more).
+  [[nodiscard]] std::optional<std::uint64_t> handle() const noexcept { return handle_; }
+  void set_handle(std::optional<std::uint64_t> handle) noexcept { handle_ = handle; }
+  [[nodiscard]] bool is_creator() const noexcept { return creator_; }
   [[nodiscard]] RegionMemory& memory() noexcept { return memory_; }
   [[nodiscard]] Writer& writer() noexcept { return writer_; }
   [[nodiscard]] Reader& reader() noexcept { return reader_; }
   void set_write_timeout(std::chrono::milliseconds timeout) noexcept { write_timeout_ = timeout; }
 
  private:
+  Snapshot snapshot(const Reader::Leased& leased) noexcept;
+
   std::shared_ptr<ClientCore> core_;
   RegionInfo info_;
-  std::uint64_t handle_;
+  std::optional<std::uint64_t> handle_;
+  bool creator_;
   RegionMemory memory_;
   Writer writer_;
   Reader reader_;

@@ -29,11 +29,16 @@ class Reader {
   Result<std::optional<Leased>> lease(std::optional<std::uint64_t> last_seen, std::vector<std::byte>& copy);
   void release(unsigned slot) noexcept;
 
+  // Copies the latest publish without leasing it, if it is small, fits, and no writer comes in between. Otherwise
+  // nothing, and what is in `to` is unspecified: lease it then.
+  std::optional<Leased> copy_small(std::span<std::byte> to) noexcept;
+
   [[nodiscard]] std::uint64_t sequence() const noexcept {
     return format::sequence_of(memory_.directory().latest.load(std::memory_order_acquire));
   }
 
-  // Asks the publisher of `last_seen` + 1 to ring. False if it has been published already: then there is something to read.
+  // Asks the publisher of `last_seen` + 1 to ring. False if it has been published already: then there is something to
+  // read.
   [[nodiscard]] bool arm(std::uint64_t last_seen) noexcept;
   void disarm() noexcept { memory_.own_cell().armed.store(0, std::memory_order_relaxed); }
 

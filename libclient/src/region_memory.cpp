@@ -14,6 +14,8 @@ Result<RegionMemory> RegionMemory::map(Parts parts) {
   memory.parts_ = std::move(parts);
   memory.region_ = std::move(*region);
   memory.leases_ = std::move(*leases);
+  memory.directory_ =
+      reinterpret_cast<format::Directory*>(memory.region_.data() + memory.geometry().directory_offset());
   if (auto checked = format::check_directory(memory.directory(), memory.geometry()); !checked)
     return fail(std::move(checked.error()));
   return memory;

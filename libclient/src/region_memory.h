@@ -34,9 +34,7 @@ class RegionMemory {
   [[nodiscard]] int leases_fd() const noexcept { return parts_.leases.get(); }
   [[nodiscard]] int doorbell_fd() const noexcept { return parts_.doorbell.get(); }
 
-  [[nodiscard]] format::Directory& directory() const noexcept {
-    return *reinterpret_cast<format::Directory*>(region_.data() + geometry().directory_offset());
-  }
+  [[nodiscard]] format::Directory& directory() const noexcept { return *directory_; }
   // `slot` must be smaller than geometry().slots.
   [[nodiscard]] format::SlotHeader& header(unsigned slot) const noexcept {
     return *reinterpret_cast<format::SlotHeader*>(region_.data() + geometry().slot_offset(slot));
@@ -66,6 +64,7 @@ class RegionMemory {
     return *reinterpret_cast<format::LeaseTable*>(leases_.data());
   }
   [[nodiscard]] std::uint32_t cell_index() const noexcept { return parts_.cell; }
+  [[nodiscard]] std::uint32_t cell_count() const noexcept { return parts_.cells; }
   [[nodiscard]] format::Cell& own_cell() const noexcept { return lease_table().cells[parts_.cell]; }
   // All cells that may be in use. Whoever looks through them has made a store first that the cells' owners look for, or is
   // about to; so this load too is part of the total order that REGION_FORMAT.md's proofs are about.
@@ -78,6 +77,7 @@ class RegionMemory {
   Parts parts_;
   Mapping region_;
   Mapping leases_;
+  format::Directory* directory_ = nullptr;  // in region_; looked at several times in each publish
 };
 
 }  // namespace memio

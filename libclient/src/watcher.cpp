@@ -9,57 +9,83 @@
 
 namespace memio {
 
-namespace {
-
-// Waits until the watch's socket is readable. False if the deadline passed.
-Result<bool> wait_readable(int fd, Deadline deadline) {
-  pollfd wanted{fd, POLLIN, 0};
-  const int n = ::poll(&wanted, 1, milliseconds_left(deadline));
-  if (n < 0 && errno != EINTR) return fail_errno(errno, "waiting for a watch");
-  return n != 0 || !is_past(deadline);
-}
-
-}  // namespace
-
 Watcher::Impl::~Impl() {
   if (registered) core->remove_watcher(*this);
 }
 
-Result<void> Watcher::Impl::start(std::string_view pattern, bool versions) {
-  protocol::WatchParameters parameters;
-  if (!pattern.empty()) parameters.pattern = std::string(pattern);
-  parameters.versions = versions;
-  Call call{std::string(protocol::watch_method)};
-  call.parameters = protocol::to_json(parameters);
-  call.more = true;
-  auto result = channel.send(encode(call));
-  if (result) result = channel.flush();
-  if (!result) return result;
-  while (!pump()) {
-    auto readable = wait_readable(channel.fd(), std::nullopt);
-    if (!readable) return fail(std::move(readable.error()));
-  }
+Result<void> Watcher::Impl::start(UniqueFd socket) {
+  channel.emplace(std::move(socket));
+  if (auto sent = send_call(); !sent) return sent;
+  while (!pump())
+    if (auto waited = wait(std::nullopt); !waited) return fail(std::move(waited.error()));
   if (ended && events.empty()) return fail(end_reason);
   return {};
 }
 
+Result<void> Watcher::Impl::send_call() {
+  protocol::WatchParameters parameters{.versions = versions};
+  if (!pattern.empty()) parameters.pattern = pattern;
+  Call call{std::string(protocol::watch_method)};
+  call.parameters = protocol::to_json(parameters);
+  call.more = true;
+  auto result = channel->send(encode(call));
+  if (result) result = channel->flush();
+  return result;
+}
+
+void Watcher::Impl::resume(UniqueFd socket) noexcept {
+  try {
+    channel.emplace(std::move(socket));
+    lost = false;
+    auto result = send_call();
+    if (result) result = core->poll_watcher(*this);
+    if (!result) lose(std::move(result.error()));
+  } catch (const std::exception& error) {
+    lose(Error{Errc::disconnected, 0, error.what()});
+  }
+}
+
+void Watcher::Impl::lose(Error reason) noexcept {
+  if (ended) return;
+  if (registered) core->stop_polling(channel->fd());
+  if (!registered || !core->can_reconnect() || reason.code != Errc::disconnected) {
+    ended = true;
+    end_reason = std::move(reason);
+    return;
+  }
+  // If memiod is gone too, the core resumes us when it has found it. Which of the two ends is noticed first is chance.
+  lost = true;
+  if (core->connected()) core->resume(*this);
+}
+
 bool Watcher::Impl::pump() noexcept {
   try {
-    while (!ended) {
-      auto input = channel.receive();
+    while (!ended && !lost) {
+      auto input = channel->receive();
       if (!input) {
-        end(std::move(input.error()));
+        lose(std::move(input.error()));
         break;
       }
-      while (auto frame = channel.next())
-        if (auto taken = take(std::move(*frame)); !taken) end(std::move(taken.error()));
-      if (*input == Channel::Input::end) end(Error{Errc::disconnected});
+      while (auto frame = channel->next())
+        if (auto taken = take(std::move(*frame)); !taken) lose(std::move(taken.error()));
+      if (*input == Channel::Input::end) lose(Error{Errc::disconnected});
       if (*input == Channel::Input::none) break;
     }
   } catch (const std::exception& error) {
-    end(Error{Errc::disconnected, 0, error.what()});
+    lose(Error{Errc::disconnected, 0, error.what()});
   }
   return ended || !events.empty();
+}
+
+Result<bool> Watcher::Impl::wait(const Deadline& deadline) {
+  if (lost) {
+    if (auto stepped = core->step(deadline); !stepped) return fail(std::move(stepped.error()));
+    return !is_past(deadline);
+  }
+  pollfd wanted{channel->fd(), POLLIN, 0};
+  const int n = ::poll(&wanted, 1, milliseconds_left(deadline));
+  if (n < 0 && errno != EINTR) return fail_errno(errno, "waiting for a watch");
+  return n != 0 || !is_past(deadline);
 }
 
 Result<void> Watcher::Impl::take(Frame frame) {
@@ -70,13 +96,6 @@ Result<void> Watcher::Impl::take(Frame frame) {
   if (!parsed) return fail(Errc::protocol_violation, "memiod sent a watch event with a wrong " + parsed.error().message);
   events.push_back({parsed->event, std::move(parsed->region), parsed->version});
   return {};
-}
-
-void Watcher::Impl::end(Error reason) noexcept {
-  if (ended) return;
-  ended = true;
-  end_reason = std::move(reason);
-  if (registered) core->stop_polling(channel.fd());
 }
 
 Watcher::Watcher(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -101,9 +120,9 @@ Result<WatchEvent> Watcher::wait(std::chrono::milliseconds timeout) {
     auto event = next();
     if (!event) return fail(std::move(event.error()));
     if (*event) return std::move(**event);
-    auto readable = wait_readable(impl_->channel.fd(), deadline);
-    if (!readable) return fail(std::move(readable.error()));
-    if (!*readable) return fail(Errc::timed_out);
+    auto waited = impl_->wait(deadline);
+    if (!waited) return fail(std::move(waited.error()));
+    if (!*waited) return fail(Errc::timed_out);
   }
 }
 

@@ -3,10 +3,10 @@
 
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 
 #include "fence.h"
-
 #include "futex.h"
 
 namespace memio {
@@ -25,7 +25,7 @@ void pause_cpu() noexcept {
 
 }  // namespace
 
-Result<std::span<std::byte>> Writer::begin(std::size_t length, Deadline deadline) {
+Result<std::span<std::byte>> Writer::begin(std::size_t length, const Deadline& deadline) {
   if (memory_.access() != protocol::Access::write) return fail(Errc::read_only);
   if (begun_) return fail(Errc::misuse, "begin() was called again before commit() or abort()");
   const Geometry& geometry = memory_.geometry();
@@ -54,24 +54,28 @@ Result<std::span<std::byte>> Writer::begin(std::size_t length, Deadline deadline
     }
     slot_ = *slot;
     next_version_ = memory_.load_header(latest_slot).version + 1;
+    // For Reader::copy_small(): whoever sees a byte that is written from here on sees that another slot became the
+    // latest.
+    seqlock_fence(std::memory_order_release);
   }
   begun_ = true;
   length_ = length;
   return memory_.payload(slot_).first(length);
 }
 
-Result<std::uint64_t> Writer::commit(std::optional<std::uint64_t> version) {
+Result<std::uint64_t> Writer::commit(const std::optional<std::uint64_t>& version) {
   if (!begun_) return fail(Errc::misuse, "commit() was called without begin()");
   begun_ = false;
   auto& directory = memory_.directory();
   // Whoever was evicted must not even write the header: the slot may be somebody else's by now.
   if ((directory.writer.load(std::memory_order_acquire) & ~format::writer_waiting) != own_mark())
     return fail(Errc::evicted);
-  memory_.store_header(slot_, {format::slot_magic(memory_.geometry().layout), version.value_or(next_version_), length_});
+  memory_.store_header(slot_,
+                       {format::slot_magic(memory_.geometry().layout), version.value_or(next_version_), length_});
   const std::uint64_t sequence = format::sequence_of(latest_) + 1;
   std::uint64_t expected = memory_.geometry().classic() ? latest_ | 1 : latest_;
-  const bool published =
-      directory.latest.compare_exchange_strong(expected, format::pack_latest(sequence, slot_), std::memory_order_seq_cst);
+  const bool published = directory.latest.compare_exchange_strong(expected, format::pack_latest(sequence, slot_),
+                                                                  std::memory_order_seq_cst);
   if (published) ring_if_armed(sequence);
   unlock();
   if (!published) return fail(Errc::evicted);
@@ -85,7 +89,13 @@ void Writer::abort() noexcept {
   unlock();
 }
 
-bool Writer::lock(Deadline deadline) noexcept {
+bool Writer::lock(const Deadline& deadline) noexcept {
+  std::uint32_t seen = 0;
+  if (memory_.directory().writer.compare_exchange_strong(seen, own_mark(), std::memory_order_acquire)) return true;
+  return wait_for_lock(deadline);
+}
+
+bool Writer::wait_for_lock(const Deadline& deadline) noexcept {
   auto& word = memory_.directory().writer;
   std::uint32_t seen = 0;
   for (int i = 0; i < spins_before_sleep; ++i) {
@@ -96,8 +106,8 @@ bool Writer::lock(Deadline deadline) noexcept {
   // From here on the lock is taken with the mark of waiting set: somebody else may sleep as well, and one wake too many
   // harms nobody.
   //
-  // Whoever has slept may have been given the only wake-up of this unlock. So it tries once more even if its time is up,
-  // and leaves the mark if it goes: then the next unlock wakes the next sleeper.
+  // Whoever has slept may have been given the only wake-up of this unlock. So it tries once more even if its time is
+  // up, and leaves the mark if it goes: then the next unlock wakes the next sleeper.
   for (bool slept = false;;) {
     seen = 0;
     if (word.compare_exchange_strong(seen, own_mark() | format::writer_waiting, std::memory_order_acquire)) return true;
@@ -118,19 +128,26 @@ void Writer::unlock() noexcept {
   if (word.compare_exchange_strong(expected, 0, std::memory_order_release)) futex::wake(word, 1);
 }
 
-Result<unsigned> Writer::free_slot(unsigned latest_slot, Deadline deadline) noexcept {
-  const unsigned slots = memory_.geometry().slots;
-  const std::uint64_t all = slots == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << slots) - 1;
+std::uint64_t Writer::free_slots(unsigned latest_slot) const noexcept {
+  const std::uint64_t all = ~std::uint64_t{0} >> (64 - memory_.geometry().slots);
+  return all & ~(leased() | std::uint64_t{1} << latest_slot);
+}
+
+Result<unsigned> Writer::free_slot(unsigned latest_slot, const Deadline& deadline) noexcept {
+  // The lowest free slot: with fast readers a region then only ever uses two, and their memory stays in the caches.
+  if (const auto free = free_slots(latest_slot); free != 0) return static_cast<unsigned>(std::countr_zero(free));
+  return wait_for_slot(latest_slot, deadline);
+}
+
+Result<unsigned> Writer::wait_for_slot(unsigned latest_slot, const Deadline& deadline) noexcept {
   auto& wanted = memory_.lease_table().slot_wanted;
   for (bool announced = false;;) {
-    const std::uint64_t free = all & ~(leased() | std::uint64_t{1} << latest_slot);
-    // The lowest free slot: with fast readers a region then only ever uses two, and their memory stays in the caches.
-    if (free != 0) return static_cast<unsigned>(std::countr_zero(free));
     if (is_past(deadline)) return fail(Errc::busy);
     if (announced && !futex::wait(wanted, 1, deadline)) return fail(Errc::busy);
     // Announce, then look again: a reader drops its lease and then looks for the announcement.
     wanted.store(1, std::memory_order_seq_cst);
     announced = true;
+    if (const auto free = free_slots(latest_slot); free != 0) return static_cast<unsigned>(std::countr_zero(free));
   }
 }
 

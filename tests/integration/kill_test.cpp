@@ -237,8 +237,8 @@ class WaitingWriter {
 
 class KillStepByStep : public Kill {
  protected:
-  // Counts the instructions of a whole run, then kills at each of them, or at every few so that it does not take too long.
-  // `run` goes through so many steps and returns how many there were.
+  // Counts the instructions of a whole run, then kills at each of them, or at every few so that it does not take too
+  // long. `run` goes through so many steps and returns how many there were.
   void at_each_instruction(const std::function<unsigned(unsigned)>& run) {
     const unsigned instructions = run(~0U);
     const unsigned stride = instructions / stepped_kills + 1;

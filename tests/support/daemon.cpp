@@ -34,13 +34,15 @@ bool Notifications::wait_for(const std::string& line) {
   }
 }
 
-Daemon::Daemon() {
-  notifications_.emplace(runtime_.path() + "/notify");
+Daemon::Daemon() { start(); }
+
+void Daemon::start() {
+  const auto path = runtime_.path() + "/notify";
+  ::unlink(path.c_str());
+  Notifications notifications(path);
   process_.emplace(Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"},
-                                {{"NOTIFY_SOCKET", notifications_->path()}}));
-  if (!notifications_->wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
-  // Nobody reads what else it has to say, and a full socket would make it wait.
-  notifications_.reset();
+                                {{"NOTIFY_SOCKET", path}}));
+  if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
 }
 
 Daemon::~Daemon() {

@@ -43,12 +43,13 @@ class Daemon {
   int stop();
   // SIGKILL.
   void kill();
+  // Starts it again at the same path, after stop() or kill().
+  void start();
   // Descriptors that it has open now.
   [[nodiscard]] std::size_t open_fds() const;
 
  private:
   TemporaryDirectory runtime_;
-  std::optional<Notifications> notifications_;
   std::optional<Process> process_;
 };
 

@@ -36,6 +36,7 @@ struct Event {
     region_changed,  // a subscribed region was published; read it
     watch_ready,     // Watcher::next has something
     disconnected,    // memiod is gone; `token` is 0. Mapped regions go on working
+    reconnected,     // memiod is back, and so are our handles; `token` is 0
   };
   Token token;
   Kind kind = Kind::region_changed;
@@ -75,6 +76,11 @@ class MEMIO_API Watcher {
 // One pollable descriptor, get_fd(), stands for everything: replies, doorbells, watches. Put it into any event loop, for reading,
 // level-triggered, and call dispatch() when it is readable. The library has no threads and calls nothing back except from
 // dispatch(), and there only what the caller handed to an `..._async` function.
+//
+// When memiod goes away, regions stay mapped and go on being published, read and waited for. dispatch() keeps looking for
+// memiod at the path it was connected to, and when it is back claims the handles again, with their cells, and starts the
+// watches anew (`present` and `ready` come again). Calls that were under way fail with `disconnected`. A client that
+// adopted its socket has no path and stays disconnected.
 //
 // Not thread-safe: a Client, its Regions and its Watchers belong to one thread at a time.
 class MEMIO_API Client {

@@ -40,9 +40,17 @@ class OpenRegion;
 // outlive the Region object.
 class MEMIO_API Snapshot {
  public:
-  Snapshot(Snapshot&& other) noexcept;
+  // Inline, because a snapshot is moved and released at the rate at which a region is read.
+  Snapshot(Snapshot&& other) noexcept
+      : region_(std::exchange(other.region_, nullptr)),
+        version_(other.version_),
+        sequence_(other.sequence_),
+        data_(std::exchange(other.data_, {})),
+        slot_(other.slot_) {}
   Snapshot& operator=(Snapshot&& other) noexcept;
-  ~Snapshot();
+  ~Snapshot() {
+    if (region_) release();
+  }
 
   // The writer's label for this publish.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
@@ -54,14 +62,16 @@ class MEMIO_API Snapshot {
 
  private:
   friend class detail::OpenRegion;
-  Snapshot() = default;
+  Snapshot(detail::OpenRegion& region, std::uint64_t version, std::uint64_t sequence, std::span<const std::byte> data,
+           unsigned slot) noexcept
+      : region_(&region), version_(version), sequence_(sequence), data_(data), slot_(slot) {}
   void release() noexcept;
 
-  detail::OpenRegion* region_ = nullptr;  // lives as long as there are snapshots of it; not null while leased
-  std::uint64_t version_ = 0;
-  std::uint64_t sequence_ = 0;
+  detail::OpenRegion* region_;  // lives as long as there are snapshots of it; null: moved away
+  std::uint64_t version_;
+  std::uint64_t sequence_;
   std::span<const std::byte> data_;
-  unsigned slot_ = 0;
+  unsigned slot_;
 };
 
 // An open handle of a region.
@@ -83,7 +93,11 @@ class MEMIO_API Region {
 
   // Publishes a copy of `payload` under `version`, or under the latest version + 1. Returns the new sequence.
   // Errors: payload_too_large; read_only; busy if no slot became free within write_timeout; corrupt; evicted.
-  Result<std::uint64_t> write(std::span<const std::byte> payload, std::optional<std::uint64_t> version = std::nullopt);
+  //
+  // The version is passed by reference because an empty optional is one byte of the sixteen that are copied by value, and a
+  // processor waits for all stores so far when it reads more than was stored last.
+  Result<std::uint64_t> write(std::span<const std::byte> payload,
+                              const std::optional<std::uint64_t>& version = std::nullopt);
 
   // Publishing in place: begin() gives the payload of a free slot, whose bytes are unspecified, to be filled before commit().
   // Between the two the caller holds the region's writer lock: other writers wait. Errors as write(); misuse if
@@ -91,7 +105,7 @@ class MEMIO_API Region {
   Result<std::span<std::byte>> begin(std::size_t length);
   // Makes what begin() gave the latest publish and wakes the subscribers. Returns the new sequence. Errors: misuse if not begun;
   // evicted if the broker has given the lock to another writer in between.
-  Result<std::uint64_t> commit(std::optional<std::uint64_t> version = std::nullopt);
+  Result<std::uint64_t> commit(const std::optional<std::uint64_t>& version = std::nullopt);
   // Gives up what begin() started; nothing is published. Does nothing if nothing was.
   void abort() noexcept;
 

@@ -23,6 +23,7 @@ enum class Errc : std::uint8_t {
   invalid_capacity,
   invalid_slots,
   permission_denied,
+  not_the_region,
   no_such_handle,
   limit_exceeded,
   out_of_resources,
@@ -58,6 +59,7 @@ enum class Errc : std::uint8_t {
     case Errc::invalid_capacity: return "io.memio.InvalidCapacity";
     case Errc::invalid_slots: return "io.memio.InvalidSlots";
     case Errc::permission_denied: return "io.memio.PermissionDenied";
+    case Errc::not_the_region: return "io.memio.NotTheRegion";
     case Errc::no_such_handle: return "io.memio.NoSuchHandle";
     case Errc::limit_exceeded: return "io.memio.LimitExceeded";
     case Errc::out_of_resources: return "io.memio.OutOfResources";

@@ -11,7 +11,7 @@ class LingerTest : public testing::Test {
   Limits limits_;
   EventLoop loop_ = std::move(*EventLoop::make());
   Registry registry_{limits_};
-  Linger linger_{loop_, registry_, std::chrono::milliseconds(1)};
+  Linger linger_{loop_, registry_, std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
 
   void SetUp() override {
     registry_.on_change([this](const auto& region, auto change) {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// What a client does when memiod has gone: it looks for it, at once and then ever more rarely, and when it is back shows it
+// every region that it still has and claims its handles again.
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+
+#include "client_core.h"
+#include "connect.h"
+#include "watcher.h"
+
+namespace memio::detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds first_delay{10};
+constexpr std::chrono::milliseconds longest_delay{1000};
+
+void set_timer(int timer, std::chrono::milliseconds delay) noexcept {
+  itimerspec when{};
+  when.it_value.tv_sec = delay.count() / 1000;
+  when.it_value.tv_nsec = delay.count() % 1000 * 1'000'000 + 1;  // 0 would mean never
+  ::timerfd_settime(timer, 0, &when, nullptr);
+}
+
+// Copies of a region's descriptors, to be sent. Empty if there is no room for them.
+std::vector<UniqueFd> copies(RegionMemory& memory) {
+  std::vector<UniqueFd> fds;
+  for (const int fd : {memory.region_fd(), memory.leases_fd(), memory.doorbell_fd()})
+    fds.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!std::ranges::all_of(fds, &UniqueFd::valid)) fds.clear();
+  return fds;
+}
+
+}  // namespace
+
+void ClientCore::start_retrying() noexcept {
+  if (!retry_timer_.valid()) {
+    retry_timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    // Without a timer the next call looks for memiod.
+    if (!retry_timer_.valid() || !poll_add(retry_timer_.get(), EPOLLIN, key(Kind::retry, 0))) return;
+  }
+  retry_delay_ = std::chrono::milliseconds(0);
+  set_timer(retry_timer_.get(), retry_delay_);
+}
+
+void ClientCore::retry() noexcept {
+  std::uint64_t expired = 0;
+  [[maybe_unused]] const auto n = ::read(retry_timer_.get(), &expired, sizeof expired);
+  if (connected_) return;
+  try {
+    if (reconnect()) return;
+  } catch (const std::exception&) {
+    // Out of memory; there is another try.
+  }
+  retry_delay_ = std::clamp(2 * retry_delay_, first_delay, longest_delay);
+  set_timer(retry_timer_.get(), retry_delay_);
+}
+
+Result<void> ClientCore::reconnect() {
+  auto socket = connect_socket(path_, Blocking::no);
+  if (!socket) return fail(std::move(socket.error()));
+  if (auto added = poll_add(socket->get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
+  channel_.emplace(std::move(*socket), client_limits);
+  connected_ = true;
+  tell_reconnected_ = true;
+  call_again();
+  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i) claim(*regions_[i]);
+  for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
+    if (sources_[i].watcher) resume(*sources_[i].watcher);
+  return {};
+}
+
+void ClientCore::claim(OpenRegion& region) {
+  RegionMemory& memory = region.memory();
+  const Geometry& geometry = memory.geometry();
+  const protocol::AttachParameters parameters{.name = region.info().name,
+                                              .capacity = geometry.capacity,
+                                              .slots = geometry.slots,
+                                              .layout = geometry.layout,
+                                              .lifetime = region.info().lifetime,
+                                              .exclusive = region.info().exclusive,
+                                              .access = memory.access(),
+                                              .creator = region.is_creator(),
+                                              .cell = memory.cell_index(),
+                                              .cells = memory.cell_count(),
+                                              .region_file_descriptor = 0,
+                                              .leases_file_descriptor = 1,
+                                              .doorbell_file_descriptor = 2};
+  region.set_handle(std::nullopt);
+  auto fds = copies(memory);
+  if (fds.empty()) return;
+  auto claimed = [this, weak = region.weak_from_this()](Result<Answer> answer) {
+    // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
+    if (!answer) return;
+    const auto reply = protocol::parse<protocol::AttachReply>(answer->parameters);
+    if (!reply) return;
+    if (const auto open = weak.lock())
+      open->set_handle(reply->id);
+    else
+      close_handle(reply->id);
+  };
+  send(protocol::attach_method, protocol::to_json(parameters), {.on_answer = std::move(claimed), .ours = true},
+       std::move(fds));
+}
+
+void ClientCore::resume(Watcher::Impl& watcher) {
+  auto opened = [weak = watcher.weak_from_this()](Result<Answer> answer) {
+    const auto resumed = weak.lock();
+    if (!resumed) return;
+    if (!answer) return resumed->lose(answer.error());
+    if (answer->fds.empty()) return resumed->lose(Error{Errc::protocol_violation});
+    resumed->resume(std::move(answer->fds.front()));
+  };
+  send(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+       {.on_answer = std::move(opened), .ours = true});
+}
+
+}  // namespace memio::detail

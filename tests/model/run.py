@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks region.pml with Spin: exhaustively, in several sizes, and with mistakes built in that it has to notice.
+
+    run.py SPIN CC [NAME...]
+
+Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the search
+with an error.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+SPIN, CC, *ONLY = sys.argv[1:]
+MODEL = pathlib.Path(__file__).resolve().with_name("region.pml")
+
+
+def size(writers=2, publishes=1, subscribers=0, readers=0, reads=1, slots=3, crashes=1, impatient=0, copying=0,
+         holding=0):
+    return {"WRITERS": writers, "PUBLISHES": publishes, "SUBSCRIBERS": subscribers, "READERS": readers, "READS": reads,
+            "SLOTS": slots, "CRASHES": crashes, "IMPATIENT": impatient, "COPYING": copying, "HOLDING": holding}
+
+
+# A process that waits for ever can still die as long as CRASHES is not used up, so what only needs fewer crashes to go
+# wrong is found with fewer; hence those with none.
+SIZES = {
+    "everybody": size(subscribers=1, readers=1),
+    "two subscribers": size(writers=1, publishes=2, subscribers=2),
+    "two writers, twice": size(publishes=2, subscribers=1, crashes=0),
+    "two dead and a subscriber": size(subscribers=1, crashes=2),
+    "readers that take all slots": size(readers=2, slots=2),
+    "a reader that holds": size(writers=1, publishes=3, readers=1, reads=3, slots=2, holding=1, crashes=0),
+    "readers that copy": size(publishes=2, readers=1, copying=1, slots=2),
+    "one writer after another": size(writers=1, publishes=3, subscribers=1, readers=1, reads=2, slots=2),
+    "the lock, with deadlines": size(writers=3, impatient=1, crashes=0),
+    "the lock, with deadlines and deaths": size(writers=3, impatient=1, crashes=2),
+    "slots, with deadlines": size(impatient=1, readers=2, slots=2, crashes=0),
+}
+
+# In a small size in which it shows.
+MISTAKES = {
+    "LEASES_WITHOUT_ANOTHER_LOOK": size(readers=1, crashes=0),
+    "COPIES_WITHOUT_ANOTHER_LOOK": size(readers=1, copying=1, slots=2, crashes=0),
+    "ARMS_WITHOUT_ANOTHER_LOOK": size(writers=1, subscribers=1, crashes=0),
+    "WRITER_CLEARS_ARMED": size(writers=2, subscribers=1, crashes=0),
+    "SLEEPS_WITHOUT_ANOTHER_LOOK": size(writers=1, publishes=2, readers=1, slots=2, crashes=0),
+    "A_LATE_LEASE_WAKES_NOBODY": size(writers=1, publishes=3, readers=1, reads=3, slots=2, holding=1, crashes=0),
+    "LATE_SLEEPER_KEEPS_THE_WAKE_UP": size(writers=3, impatient=1, crashes=0),
+    "RINGS_WITHOUT_THE_LOCK": size(writers=1, subscribers=1),
+    "BROKER_DOES_NOT_RING": size(writers=1, subscribers=1),
+    "LEASES_STAY": size(writers=2, readers=1, slots=2),
+    "WAKES_ONLY_FOR_ITS_OWN_CHANGES": size(writers=2),
+}
+
+
+def verify(definitions, optimisation):
+    """Runs the verifier and returns its output."""
+    with tempfile.TemporaryDirectory() as directory:
+        def run(*command, timeout=250):
+            return subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=timeout, check=False).stdout
+
+        arguments = [f"-D{name}={value}" for name, value in definitions.items()]
+        output = run(SPIN, "-a", *arguments, str(MODEL))
+        # COLLAPSE: states in less memory, still all of them. At most 3 GB.
+        output += run(CC, optimisation, "-w", "-DSAFETY", "-DNOCLAIM", "-DCOLLAPSE", "-DMEMLIM=3000", "-o", "pan", "pan.c")
+        if not pathlib.Path(directory, "pan").exists():
+            sys.exit(f"no verifier:\n{output}")
+        return run("./pan", "-m1000000", "-w24")
+
+
+def main():
+    failed = 0
+    checks = [(name, size, True) for name, size in SIZES.items()]
+    checks += [(name, {**size, f"MISTAKE_{name}": 1}, False) for name, size in MISTAKES.items()]
+    for name, definitions, holds in checks:
+        if ONLY and name not in ONLY:
+            continue
+        start = time.monotonic()
+        output = verify(definitions, "-O2" if holds else "-O0")  # a mistake is found before an optimiser is done
+        errors = re.search(r"errors: (\d+)", output)
+        states = re.search(r"(\d+) states, stored", output)
+        complete = "too small" not in output and "not completed" not in output and "Search aborted" not in output
+        if holds:
+            ok = errors and errors[1] == "0" and complete
+        else:
+            ok = errors and errors[1] != "0" and ("assertion violated" in output or "invalid end state" in output)
+        verdict = ("holds" if holds else "is noticed") if ok else "FAILED"
+        print(f"{name}: {verdict}; {states[1] if states else '?'} states, {time.monotonic() - start:.1f} s", flush=True)
+        if not ok:
+            print(output)
+            failed += 1
+    return 1 if failed else 0
+
+
+sys.exit(main())
