@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// What the runtime asks of a DocumentSession. Arguments come from a page in the end, so each is checked here, before it goes to
+// memiod: names because a message that is too long would end the connection, numbers because JavaScript's are doubles.
+
+#include <array>
+#include <limits>
+
+#include "document_session.h"
+#include "futex.h"
+#include "memio/protocol_json.h"
+#include "memio/region_name.h"
+#include "open_region.h"
+
+namespace memio::webext {
+
+namespace {
+
+// A page must not stand still for long: with other writers at work it is better told to try again.
+constexpr std::chrono::milliseconds write_timeout{10};
+
+Result<std::string> name_argument(const Arguments& arguments, unsigned index) {
+  auto name = arguments.string(index);
+  if (!name) return fail(Errc::invalid_name, "a region's name is a string, not " + describe(arguments.at(index)));
+  if (auto checked = check_name(*name); !checked) return fail(std::move(checked.error()));
+  return std::move(*name);
+}
+
+// One of an enum's words; `what` names it in the error.
+template <class E>
+Result<E> word_argument(const Arguments& arguments, unsigned index, const std::string& what) {
+  const auto text = arguments.string(index);
+  const auto word = text ? protocol::from_string<E>(*text) : std::nullopt;
+  if (word) return *word;
+  std::string words;
+  for (const auto& name : protocol::EnumNames<E>::names) words.append(words.empty() ? "" : ", ").append(name);
+  return fail(Errc::invalid_parameter, what + " is one of " + words + ", not " + describe(arguments.at(index)));
+}
+
+Result<RegionOptions> create_arguments(const Arguments& arguments) {
+  RegionOptions options;
+  const auto capacity = arguments.number(2);
+  if (!capacity)
+    return fail(Errc::invalid_capacity,
+                "a region's capacity is a whole number of bytes, not " + describe(arguments.at(2)));
+  options.capacity = *capacity;
+  if (!arguments.absent(3)) {
+    const auto slots = arguments.number(3);
+    if (!slots || *slots > format::max_slots)
+      return fail(Errc::invalid_slots, "a region has 1 to " + std::to_string(format::max_slots) + " slots, not " +
+                                           describe(arguments.at(3)));
+    options.slots = static_cast<unsigned>(*slots);
+  }
+  if (!arguments.absent(4)) {
+    const auto layout = word_argument<Layout>(arguments, 4, "a region's layout");
+    if (!layout) return fail(layout.error());
+    options.layout = *layout;
+  }
+  if (!arguments.absent(5)) {
+    const auto lifetime = word_argument<Lifetime>(arguments, 5, "a region's lifetime");
+    if (!lifetime) return fail(lifetime.error());
+    options.lifetime = *lifetime;
+  }
+  return options;
+}
+
+Json to_answer(const std::vector<RegionInfo>& regions) {
+  Json json = Json::array();
+  for (const auto& region : regions) json.push_back(protocol::to_json(region));
+  return json;
+}
+Json to_answer(const RegionState& state) { return protocol::to_json(state); }
+
+Error closed_handle() { return {Errc::misuse, 0, "the region has been closed; open it again"}; }
+
+}  // namespace
+
+std::uint64_t DocumentSession::request_of(const Arguments& arguments) { return arguments.number(0).value_or(0); }
+
+template <class T>
+Client::Done<T> DocumentSession::answer_to(std::uint64_t request, const std::shared_ptr<Link>& link) {
+  // Weakly: the Link holds what holds this.
+  return [weak = weak_from_this(), weak_link = std::weak_ptr(link), life = life_, request](Result<T> result) {
+    const auto session = weak.lock();
+    if (!session || session->life_ != life) return;
+    if (!result)
+      session->answer(request, fail(std::move(result.error())));
+    else if constexpr (std::is_void_v<T>)
+      session->answer(request, Json());
+    else if constexpr (std::is_same_v<T, Region>)
+      session->answer(request, session->adopt_region(weak_link.lock(), std::move(*result)));
+    else
+      session->answer(request, to_answer(*result));
+  };
+}
+
+Result<Json> DocumentSession::adopt_region(std::shared_ptr<Link> link, Region region) {
+  region.set_write_timeout(write_timeout);
+  const std::uint64_t handle = ++last_handle_;
+  RegionMemory& memory = RegionAccess::memory(region);
+  const Geometry& geometry = memory.geometry();
+  Json json;
+  json["handle"] = handle;
+  json["access"] = protocol::to_string(region.access());
+  json["info"] = protocol::to_json(region.info());
+  json["cell"] = memory.cell_index();
+  json["dataSize"] = geometry.directory_offset();
+  json["controlSize"] = page_size() + format::lease_table_size(memory.cell_index() + 1);
+  regions_.try_emplace(handle, OpenedRegion{std::move(link), std::move(region), std::nullopt, std::nullopt});
+  return json;
+}
+
+JsValue DocumentSession::open(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t request = request_of(arguments);
+  auto name = name_argument(arguments, 1);
+  const auto access = word_argument<Access>(arguments, 2, "access");
+  if (!name || !access) {
+    answer(request, fail(name ? access.error() : name.error()));
+    return {};
+  }
+  with_link([this, request, name = std::move(*name), access = *access](Result<std::shared_ptr<Link>> link) {
+    if (!link)
+      answer(request, fail(std::move(link.error())));
+    else
+      (*link)->client().open_async(name, access, answer_to<Region>(request, *link));
+  });
+  return {};
+}
+
+JsValue DocumentSession::create(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t request = request_of(arguments);
+  auto name = name_argument(arguments, 1);
+  const auto options = create_arguments(arguments);
+  if (!name || !options) {
+    answer(request, fail(name ? options.error() : name.error()));
+    return {};
+  }
+  with_link([this, request, name = std::move(*name), options = *options](Result<std::shared_ptr<Link>> link) {
+    if (!link)
+      answer(request, fail(std::move(link.error())));
+    else
+      (*link)->client().create_async(name, options, answer_to<Region>(request, *link));
+  });
+  return {};
+}
+
+JsValue DocumentSession::list(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t request = request_of(arguments);
+  std::string pattern;
+  if (!arguments.absent(1)) {
+    const auto text = arguments.string(1);
+    auto checked = text ? check_pattern(*text)
+                        : fail(Errc::invalid_pattern, "a pattern is a string, not " + describe(arguments.at(1)));
+    if (!checked) {
+      answer(request, fail(std::move(checked.error())));
+      return {};
+    }
+    pattern = *text;
+  }
+  with_link([this, request, pattern](Result<std::shared_ptr<Link>> link) {
+    if (!link)
+      answer(request, fail(std::move(link.error())));
+    else
+      (*link)->client().list_async(pattern, answer_to<std::vector<RegionInfo>>(request, *link));
+  });
+  return {};
+}
+
+JsValue DocumentSession::stat(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t request = request_of(arguments);
+  auto name = name_argument(arguments, 1);
+  if (!name) {
+    answer(request, fail(std::move(name.error())));
+    return {};
+  }
+  with_link([this, request, name = std::move(*name)](Result<std::shared_ptr<Link>> link) {
+    if (!link)
+      answer(request, fail(std::move(link.error())));
+    else
+      (*link)->client().stat_async(name, answer_to<RegionState>(request, *link));
+  });
+  return {};
+}
+
+JsValue DocumentSession::remove(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t request = request_of(arguments);
+  auto name = name_argument(arguments, 1);
+  if (!name) {
+    answer(request, fail(std::move(name.error())));
+    return {};
+  }
+  with_link([this, request, name = std::move(*name)](Result<std::shared_ptr<Link>> link) {
+    if (!link)
+      answer(request, fail(std::move(link.error())));
+    else
+      (*link)->client().remove_async(name, answer_to<void>(request, *link));
+  });
+  return {};
+}
+
+DocumentSession::OpenedRegion* DocumentSession::find(const Arguments& arguments) {
+  const auto handle = arguments.number(0);
+  const auto found = handle ? regions_.find(*handle) : regions_.end();
+  return found == regions_.end() ? nullptr : &found->second;
+}
+
+JsValue DocumentSession::alias(JSCContext* context, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened) return to_js(context, closed_handle());
+  if (opened->data) return to_js(context, Error{Errc::misuse, 0, "the region's memory is laid under a buffer already"});
+  const RegionMemory& memory = RegionAccess::memory(opened->region);
+  const std::uint64_t slots_size = memory.geometry().directory_offset();
+
+  const Alias::Part slots{memory.region_fd(), slots_size, 0, memory.access()};
+  auto data = Alias::make(arguments.at(1), {&slots, 1});
+  if (!data) return to_js(context, data.error());
+  // The runtime only reads the directory, so it has a private mapping even where the region may be written.
+  const std::array control_parts = {
+      Alias::Part{memory.region_fd(), page_size(), slots_size, Access::read},
+      Alias::Part{memory.leases_fd(), format::lease_table_size(memory.cell_index() + 1), 0, Access::write},
+  };
+  auto control = Alias::make(arguments.at(2), control_parts);
+  if (!control) return to_js(context, control.error());
+  const Json offsets = {{"dataOffset", data->offset()}, {"controlOffset", control->offset()}};
+  opened->data.emplace(std::move(*data));
+  opened->control.emplace(std::move(*control));
+  return to_js(context, offsets);
+}
+
+JsValue DocumentSession::begin(JSCContext* context, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened) return to_js(context, closed_handle());
+  const auto length = arguments.number(1);
+  if (!length)
+    return to_js(context, Error{Errc::misuse, 0, "a length is a whole number of bytes, not " + describe(arguments.at(1))});
+  if (*length > opened->region.info().capacity)
+    return to_js(context, Error{Errc::payload_too_large, 0,
+                                std::to_string(*length) + " bytes are more than the capacity of " + opened->region.info().name +
+                                    ", " + std::to_string(opened->region.info().capacity)});
+  const auto begun = opened->region.begin(static_cast<std::size_t>(*length));
+  if (!begun) return to_js(context, begun.error());
+  // The runtime fills the same memory through its own mapping.
+  return JsValue(jsc_value_new_number(context, RegionAccess::writer(opened->region).slot()));
+}
+
+JsValue DocumentSession::commit(JSCContext* context, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened) return to_js(context, closed_handle());
+  std::optional<std::uint64_t> version;
+  if (!arguments.absent(1)) {
+    constexpr std::uint64_t largest_half = std::numeric_limits<std::uint32_t>::max();
+    const auto low = arguments.number(1);
+    const auto high = arguments.number(2);
+    if (!low || !high || *low > largest_half || *high > largest_half)
+      return to_js(context, Error{Errc::misuse, 0, "a version is an integer from 0 to 2^64 - 1"});
+    version = *high << 32 | *low;
+  }
+  const auto sequence = opened->region.commit(version);
+  if (!sequence) return to_js(context, sequence.error());
+  return JsValue(jsc_value_new_number(context, static_cast<double>(*sequence)));
+}
+
+JsValue DocumentSession::abort(JSCContext*, const Arguments& arguments) {
+  if (OpenedRegion* opened = find(arguments)) opened->region.abort();
+  return {};
+}
+
+JsValue DocumentSession::subscribe(JSCContext* context, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened) return to_js(context, closed_handle());
+  const Token token{arguments.number(0).value_or(0)};
+  const auto subscribed = opened->region.subscribe(token, arguments.number(1).value_or(0));
+  if (!subscribed) return to_js(context, subscribed.error());
+  return {};
+}
+
+JsValue DocumentSession::wake(JSCContext*, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened) return {};
+  auto& wanted = RegionAccess::memory(opened->region).lease_table().slot_wanted;
+  wanted.store(0, std::memory_order_relaxed);
+  futex::wake(wanted, std::numeric_limits<int>::max());
+  return {};
+}
+
+JsValue DocumentSession::close(JSCContext*, const Arguments& arguments) {
+  if (const auto handle = arguments.number(0)) regions_.erase(*handle);
+  return {};
+}
+
+JsValue DocumentSession::leave(JSCContext*, const Arguments&) {
+  suspend();
+  return {};
+}
+
+JsValue DocumentSession::come_back(JSCContext*, const Arguments&) {
+  suspended_ = false;
+  return {};
+}
+
+}  // namespace memio::webext

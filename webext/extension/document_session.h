@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What one document of the main frame has of memio: its connection, its regions, and their memory laid under its array buffers.
+//
+// Life. It starts at window-object-cleared, if the page's origin has grants, by evaluating the runtime (webext/js), which
+// gets the native functions as arguments and gives its handlers back. It connects when the page first asks for something. It is
+// suspended, and everything in it closed, at `pagehide`, at the next document of the frame and at the page's destruction,
+// whichever comes first; `pageshow` from the back-forward cache wakes it again. The native functions hold it, so it ends with the
+// document's JavaScript; it holds nothing of that but weakly, except for the buffers of open regions.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "alias.h"
+#include "js_values.h"
+#include "link.h"
+
+namespace memio::webext {
+
+class DocumentSession : public LinkListener, public std::enable_shared_from_this<DocumentSession> {
+ public:
+  // Starts the runtime in `context`, in which no script of the page has run yet. Null if JavaScript has no memory for it.
+  static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, JSCContext* context);
+
+  explicit DocumentSession(WebKitWebPage* page);
+  ~DocumentSession() override;
+  DocumentSession(const DocumentSession&) = delete;
+  DocumentSession& operator=(const DocumentSession&) = delete;
+
+  // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
+  void suspend() noexcept;
+
+  // What the runtime calls (webext/js/src/native.ts). The value it gets back; null stands for undefined.
+  JsValue open(JSCContext* context, const Arguments& arguments);
+  JsValue create(JSCContext* context, const Arguments& arguments);
+  JsValue list(JSCContext* context, const Arguments& arguments);
+  JsValue stat(JSCContext* context, const Arguments& arguments);
+  JsValue remove(JSCContext* context, const Arguments& arguments);
+  JsValue alias(JSCContext* context, const Arguments& arguments);
+  JsValue begin(JSCContext* context, const Arguments& arguments);
+  JsValue commit(JSCContext* context, const Arguments& arguments);
+  JsValue abort(JSCContext* context, const Arguments& arguments);
+  JsValue subscribe(JSCContext* context, const Arguments& arguments);
+  JsValue wake(JSCContext* context, const Arguments& arguments);
+  JsValue close(JSCContext* context, const Arguments& arguments);
+  JsValue leave(JSCContext* context, const Arguments& arguments);      // native.suspend()
+  JsValue come_back(JSCContext* context, const Arguments& arguments);  // native.resume()
+
+  void on_changed(Token token) override;
+  void on_disconnected() override;
+  void on_dispatched() override;
+
+ private:
+  struct OpenedRegion {
+    std::shared_ptr<Link> link;
+    Region region;
+    std::optional<Alias> data;
+    std::optional<Alias> control;
+  };
+  // An answer on its way to the runtime.
+  struct Answer {
+    std::uint64_t request = 0;
+    Result<Json> value;
+  };
+  // Uses the connection, or learns why there is none.
+  using UseLink = std::function<void(Result<std::shared_ptr<Link>>)>;
+
+  // The number of the request that `arguments` start with; 0 if the runtime gave none, which it never does.
+  static std::uint64_t request_of(const Arguments& arguments);
+
+  // Calls `use` with the connection as soon as there is one. Never from within itself.
+  void with_link(UseLink use);
+  void ask_for_link();
+  void link_came(Result<std::shared_ptr<Link>> link);
+
+  // A Done for Client::..._async that answers `request`. Nothing happens if the document has been left in between.
+  template <class T>
+  Client::Done<T> answer_to(std::uint64_t request, const std::shared_ptr<Link>& link);
+  // Answers as soon as nobody is in the middle of anything.
+  void answer(std::uint64_t request, Result<Json> value);
+  void answer_soon();
+  void deliver_answers();
+  Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
+  OpenedRegion* find(const Arguments& arguments);
+  // The runtime's handlers, if the document still has them.
+  JsValue handlers() const;
+
+  WebKitWebPage* page_;  // weak: null once the page is gone
+  ObjectPtr<JSCWeakValue> handlers_;
+  bool suspended_ = false;
+  // Counts suspensions: what was asked for before the latest one is no longer of interest.
+  std::uint64_t life_ = 0;
+
+  std::shared_ptr<Link> link_;
+  bool connecting_ = false;
+  std::vector<UseLink> waiting_for_link_;
+
+  std::uint64_t last_handle_ = 0;
+  std::map<std::uint64_t, OpenedRegion> regions_;  // by handle: our numbers, never used twice
+  std::vector<Answer> answers_;
+  bool answering_soon_ = false;
+};
+
+}  // namespace memio::webext

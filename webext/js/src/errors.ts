@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+import type { ErrorName as ProtocolErrorName } from '../generated/protocol.js';
+
+/** The names of errors that memiod never sends, because the library finds them itself. */
+export type ClientErrorName =
+  | 'io.memio.client.PayloadTooLarge'
+  | 'io.memio.client.ReadOnly'
+  | 'io.memio.client.Busy'
+  | 'io.memio.client.Corrupt'
+  | 'io.memio.client.Evicted'
+  | 'io.memio.client.Misuse'
+  | 'io.memio.client.Disconnected'
+  | 'io.memio.client.TimedOut'
+  | 'io.memio.client.ProtocolViolation'
+  | 'io.memio.client.System'
+  | 'org.varlink.service.InvalidParameter';
+
+export type ErrorName = ProtocolErrorName | ClientErrorName;
+
+/** What went wrong. `name` is the protocol's name, such as `io.memio.NoSuchRegion`; `message` is for people. */
+export class MemioError extends Error {
+  override readonly name: string;
+
+  constructor(name: ErrorName | (string & {}), message: string) {
+    super(message);
+    this.name = name;
+  }
+}

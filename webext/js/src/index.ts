@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The types of what a page finds as `memio`. Nothing in here runs: the web process extension brings the runtime.
+//
+//     import type {} from 'memio-client';   // declares the global
+//     const region = await memio!.open('telemetry/cpu');
+import type { Memio } from './memio.js';
+
+export type { CreateOptions, Memio, OpenOptions } from './memio.js';
+export type { ErrorName, MemioError } from './errors.js';
+export type { PublishOptions, Region, Version } from './region.js';
+export type { Snapshot } from './snapshot.js';
+export type { Access, Layout, Lifetime, Region as RegionInfo, StatReply } from '../generated/protocol.js';
+
+declare global {
+  /** There only in pages that the application grants something. */
+  var memio: Memio | undefined;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// What the web process extension (webext/extension/) gives the runtime, and what the runtime gives it. The extension
+// checks all that it is handed here: it does not trust this side.
+import type { Access, Region as RegionInfo } from '../generated/protocol.js';
+
+/** How a native function says that it failed. */
+export interface NativeError {
+  readonly error: string;
+  readonly message: string;
+}
+
+/** A region that was opened, before its memory is laid under two array buffers. */
+export interface Opened {
+  readonly handle: number;
+  readonly access: Access;
+  readonly info: RegionInfo;
+  readonly cell: number;
+  /** Bytes of the slots, and of the directory and lease table: what the two buffers must have room for. */
+  readonly dataSize: number;
+  readonly controlSize: number;
+}
+
+/** Where in the buffers the memory lies; page-aligned addresses, so not always 0. */
+export interface Aliased {
+  readonly dataOffset: number;
+  readonly controlOffset: number;
+}
+
+export interface Native {
+  readonly pageSize: number;
+
+  // Each of these is answered through Handlers.settle, under the number of the request.
+  open(request: number, name: string, access: string): void;
+  create(
+    request: number,
+    name: string,
+    capacity: number,
+    slots: number | undefined,
+    layout: string | undefined,
+    lifetime: string | undefined,
+  ): void;
+  list(request: number, pattern: string | undefined): void;
+  stat(request: number, name: string): void;
+  remove(request: number, name: string): void;
+
+  alias(handle: number, data: ArrayBuffer, control: ArrayBuffer): Aliased | NativeError;
+  /** Takes the writer lock and chooses a slot. */
+  begin(handle: number, length: number): number | NativeError;
+  /** Publishes; without a version the label is the latest one + 1. Gives the sequence. */
+  commit(handle: number, versionLow?: number, versionHigh?: number): number | NativeError;
+  abort(handle: number): void;
+  /** From now on Handlers.changed tells of publishes, at once if there are any since `lastSeen`. */
+  subscribe(handle: number, lastSeen: number): NativeError | undefined;
+  /** Wakes writers that wait for a lease to end. */
+  wake(handle: number): void;
+  close(handle: number): void;
+
+  /** The document goes: closes everything that is open. */
+  suspend(): void;
+  /** The document is back from the back-forward cache. */
+  resume(): void;
+}
+
+export interface Handlers {
+  /** Answers a request: `error` is empty if it went well, else `value` is the message. */
+  settle(request: number, error: string, value: unknown): void;
+  changed(handle: number): void;
+}
+
+export function isNativeError(value: unknown): value is NativeError {
+  return typeof value === 'object' && value !== null && 'error' in value;
+}
