@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "iceoryx_peer.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "iceoryx_posh/popo/publisher.hpp"
+#include "iceoryx_posh/popo/subscriber.hpp"
+#include "iceoryx_posh/popo/wait_set.hpp"
+#include "iceoryx_posh/runtime/posh_runtime.hpp"
+
+namespace memio::bench {
+
+namespace {
+
+// Written before it is used as an argument.
+std::string configuration(const std::string& directory) {
+  const std::string path = directory + "/roudi.toml";
+  std::ofstream(path) << "[general]\nversion = 1\n[[segment]]\n[[segment.mempool]]\nsize = 1024\ncount = 256\n";
+  return path;
+}
+
+iox::capro::IdString_t id(const std::string& text) { return {iox::cxx::TruncateToCapacity, text}; }
+
+// iceoryx has one runtime a process, which is asked for before there can be ports.
+const std::string& with_runtime(const std::string& name) {
+  iox::runtime::PoshRuntime::initRuntime({iox::cxx::TruncateToCapacity, "memio-bench-" + name});
+  return name;
+}
+
+class IceoryxEnd {
+ public:
+  IceoryxEnd(const std::string& own_name, const std::string& peer_name, Waiting waiting)
+      : publisher_({id("memio-bench"), id("from"), id(with_runtime(own_name))}),
+        subscriber_({id("memio-bench"), id("from"), id(peer_name)}),
+        waiting_(waiting) {
+    waitset_.attachState(subscriber_, iox::popo::SubscriberState::HAS_DATA).or_else([](auto) {
+      die("iceoryx: cannot attach a subscriber to a WaitSet");
+    });
+    while (!publisher_.hasSubscribers() || subscriber_.getSubscriptionState() != iox::SubscribeState::SUBSCRIBED)
+      ::usleep(1000);
+  }
+
+  void send(const Message& message) {
+    publisher_.loan()
+        .and_then([&](auto& sample) {
+          *sample = message;
+          sample.publish();
+        })
+        .or_else([](auto) { die("iceoryx: no chunk is free"); });
+  }
+
+  void receive(Message& message) {
+    for (bool received = false; !received;) {
+      if (waiting_ == Waiting::sleeping) waitset_.wait();
+      subscriber_.take().and_then([&](const auto& sample) {
+        message = *sample;
+        received = true;
+      });
+    }
+  }
+
+ private:
+  iox::popo::Publisher<Message> publisher_;
+  iox::popo::Subscriber<Message> subscriber_;
+  iox::popo::WaitSet<> waitset_;
+  Waiting waiting_;
+};
+
+}  // namespace
+
+IceoryxPair::IceoryxPair(Waiting waiting, unsigned first_cpu, unsigned second_cpu)
+    : roudi_(Process::run({"iox-roudi", "--config-file", configuration(directory_.path()), "--monitoring-mode", "off",
+                           "--log-level", "error"})),
+      ready_(wait_for_text(roudi_.output(), "RouDi is ready for clients", 10)),
+      measured_(must(::eventfd(0, EFD_CLOEXEC), "making an eventfd")) {
+  if (!ready_) return;
+  second_.emplace([=](Partner::Rounds rounds) {
+    pin_to_cpu(second_cpu);
+    IceoryxEnd end("second", "first", waiting);
+    answer(end, rounds);
+  });
+  first_.emplace([=, this](Partner::Rounds rounds) {
+    pin_to_cpu(first_cpu);
+    IceoryxEnd end("first", "second", waiting);
+    while (rounds.next()) {
+      *seconds_ = bench::round_trip(end, *second_);
+      const std::uint64_t one = 1;
+      must(::write(measured_.get(), &one, sizeof one), "telling of a measurement");
+    }
+  });
+}
+
+IceoryxPair::~IceoryxPair() {
+  first_.reset();
+  second_.reset();
+  roudi_.stop();  // not killed: it removes its shared memory
+}
+
+double IceoryxPair::round_trip() {
+  constexpr int longest = 60'000;
+  first_->begin_round();
+  pollfd wanted{measured_.get(), POLLIN, 0};
+  if (::poll(&wanted, 1, longest) != 1) die("iceoryx: no round trip within a minute");
+  std::uint64_t count = 0;
+  must(::read(measured_.get(), &count, sizeof count), "waiting for a measurement");
+  return *seconds_;
+}
+
+}  // namespace memio::bench
