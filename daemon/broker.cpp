@@ -34,7 +34,12 @@ std::optional<ucred> accepted_peer(int socket) {
 }  // namespace
 
 Broker::Broker(EventLoop& loop, const Limits& limits)
-    : loop_(loop), limits_(limits), registry_(limits_), hub_(loop, registry_), linger_(loop, registry_, limits_.linger, limits_.claims), spare_(spare_descriptor()) {
+    : loop_(loop),
+      limits_(limits),
+      registry_(limits_),
+      hub_(loop, registry_),
+      linger_(loop, registry_, limits_.linger, limits_.claims),
+      spare_(spare_descriptor()) {
   registry_.on_change([this](const auto& region, auto change) {
     if (change == Registry::Change::removed) linger_.forget(*region);
     hub_.on_registry_change(region, change);
@@ -43,6 +48,7 @@ Broker::Broker(EventLoop& loop, const Limits& limits)
 }
 
 Broker::~Broker() {
+  ending_ = true;
   while (!sessions_.empty()) end_session(*sessions_.front());
 }
 
@@ -76,14 +82,17 @@ Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<p
   if (sessions_.size() >= limits_.sessions)
     return fail(Errc::limit_exceeded,
                 "memiod has all the " + std::to_string(limits_.sessions) + " connections that it may have");
-  auto session = Session::make(
-      loop_, std::move(socket), std::move(grants), pid, limits_,
-      {.on_call = [this](Session& s, Call call, std::vector<UniqueFd> fds) {
-         answer_call(*this, s, call, std::move(fds));
-         status_timer_.start_timer(status_interval);
-       },
-       .on_unused = [this](const std::shared_ptr<Region>& region) { linger_.on_unused(region); },
-       .on_end = [this](Session& s) { end_session(s); }});
+  auto session = Session::make(loop_, std::move(socket), std::move(grants), pid, limits_,
+                               {.on_call =
+                                    [this](Session& s, Call call, std::vector<UniqueFd> fds) {
+                                      answer_call(*this, s, call, std::move(fds));
+                                      status_timer_.start_timer(status_interval);
+                                    },
+                                .on_unused =
+                                    [this](const std::shared_ptr<Region>& region) {
+                                      if (!ending_) linger_.on_unused(region);  // no timer will fire any more
+                                    },
+                                .on_end = [this](Session& s) { end_session(s); }});
   if (!session) return fail(std::move(session.error()));
   sessions_.push_back(std::move(*session));
   status_timer_.start_timer(status_interval);

@@ -51,6 +51,7 @@ class Broker {
   Linger linger_;
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<Listener> listeners_;
+  bool ending_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   EventSource status_timer_;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// sd-event with owners. Callbacks are functions of C++; an exception that leaves one ends the loop with an error instead of
-// unwinding through C.
+// sd-event with owners. Callbacks are functions of C++; an exception that leaves one ends the loop with an error
+// instead of unwinding through C.
 
 #include <systemd/sd-event.h>
 

@@ -10,8 +10,8 @@
 
 namespace memio::broker {
 
-// What happens to regions when time has passed: those of lifetime `linger` are removed when nobody has had them open for a
-// while, and so are orphans; the cells of one that was taken over are cleared if nobody claims them.
+// What happens to regions when time has passed: those of lifetime `linger` are removed when nobody has had them open
+// for a while, and so are orphans; the cells of one that was taken over are cleared if nobody claims them.
 class Linger {
  public:
   Linger(EventLoop& loop, Registry& registry, std::chrono::milliseconds delay, std::chrono::milliseconds claims)

@@ -57,8 +57,8 @@ Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
   const int error_number = errno;
   ::umask(old_mask);
   if (bound != 0)
-    return fail_errno(error_number, error_number == EADDRINUSE ? "another memiod listens at " + path
-                                                               : "creating the socket " + path);
+    return fail_errno(error_number,
+                      error_number == EADDRINUSE ? "another memiod listens at " + path : "creating the socket " + path);
   if (::listen(socket->get(), backlog) != 0) return fail_errno(errno, "listening at " + path);
   return socket;
 }

@@ -17,7 +17,7 @@ namespace {
 // systemd says in JOURNAL_STREAM which file standard error was when it started us.
 bool stderr_is_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
-  struct stat status{};
+  struct stat status {};
   if (!stream || ::fstat(STDERR_FILENO, &status) != 0) return false;
   return stream == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }

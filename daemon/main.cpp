@@ -83,7 +83,8 @@ Result<int> serve(const Options& options) {
 int run(int argc, char** argv) {
   Options options;
   CLI::App app("memiod: the broker of shared memory between native programs and web views");
-  app.add_option("--socket", options.socket, "Listen at this path instead of $MEMIO_SOCKET or $XDG_RUNTIME_DIR/memio/io.memio")
+  app.add_option("--socket", options.socket,
+                 "Listen at this path instead of $MEMIO_SOCKET or $XDG_RUNTIME_DIR/memio/io.memio")
       ->type_name("PATH");
   app.add_option("--log-level", options.log_level, "error, warning, info or debug")
       ->check(CLI::IsMember({"error", "warning", "info", "debug"}));

@@ -85,8 +85,7 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
 }
 
 Result<Answer> open(Context& context, const OpenParameters& parameters) {
-  auto region =
-      find_region(context, parameters.name, parameters.access == Access::write ? Right::write : Right::read);
+  auto region = find_region(context, parameters.name, parameters.access == Access::write ? Right::write : Right::read);
   if (!region) return fail(std::move(region.error()));
   if (parameters.access == Access::write && (*region)->exclusive())
     return fail(Errc::permission_denied, "the region " + parameters.name + " is for its creator alone to write");
@@ -99,7 +98,7 @@ Result<broker::Region::Fds> take_fds(Context& context, const AttachParameters& p
     return index < context.fds.size() ? std::move(context.fds[index]) : UniqueFd();
   };
   broker::Region::Fds fds{take(parameters.region_file_descriptor), take(parameters.leases_file_descriptor),
-                                 take(parameters.doorbell_file_descriptor)};
+                          take(parameters.doorbell_file_descriptor)};
   if (!fds.region.valid() || !fds.leases.valid() || !fds.doorbell.valid())
     return fail(Errc::not_the_region, "Attach wants three file descriptors, in places of their own");
   return fds;
@@ -163,10 +162,8 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   const auto region = context.broker.registry().find(parameters.name);
   if (!region || !context.session.grants().knows(parameters.name)) return fail(no_such_region(parameters.name));
   const auto latest = region->latest();
-  StatReply reply{.region = region->info(),
-                  .version = latest.version,
-                  .length = latest.length,
-                  .memory = region->memory_in_use()};
+  StatReply reply{
+      .region = region->info(), .version = latest.version, .length = latest.length, .memory = region->memory_in_use()};
   reply.region.sequence = latest.sequence;
   for (const auto& session : context.broker.sessions()) {
     for (const auto& [id, handle] : session->handles()) {
@@ -199,9 +196,7 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   Watch::Owner owner{
       .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
       .can_send = [&session] { return session.takes_events(); },
-      .send = [&session](const WatchReply& event) {
-        session.send({.parameters = to_json(event), .continues = true});
-      }};
+      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); }};
   auto& added =
       session.watches().emplace_back(std::move(owner), parameters.pattern, parameters.versions.value_or(false));
   context.broker.watches().add(added);
@@ -269,9 +264,9 @@ Result<Answer> dispatch(Context& context, const Call& call) {
   const auto found = std::ranges::find(methods, call.method, &std::pair<std::string_view, Handler>::first);
   if (found == methods.end()) return fail(service::unknown_method(call.method));
   if (!context.fds.empty() && !takes_fds(call.method))
-    return fail(Errc::unexpected_file_descriptors,
-                call.method + " takes no file descriptors, but " + std::to_string(context.fds.size()) +
-                    " came with it; they were closed");
+    return fail(Errc::unexpected_file_descriptors, call.method + " takes no file descriptors, but " +
+                                                       std::to_string(context.fds.size()) +
+                                                       " came with it; they were closed");
   return found->second(context, call.parameters);
 }
 

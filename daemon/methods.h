@@ -5,7 +5,8 @@
 
 namespace memio::broker {
 
-// Answers one call of a session: finds the method, reads its parameters, calls its handler, sends the reply or the error.
+// Answers one call of a session: finds the method, reads its parameters, calls its handler, sends the reply or the
+// error.
 void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds);
 
 }  // namespace memio::broker

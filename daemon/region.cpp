@@ -56,7 +56,7 @@ Result<T*> map_shared(int fd, std::uint64_t offset, std::uint64_t size, bool wri
 bool is_sealed_memfd(int fd, std::uint64_t size) {
   constexpr int needed = F_SEAL_SHRINK | F_SEAL_GROW;
   const int seals = ::fcntl(fd, F_GET_SEALS);
-  struct stat status{};
+  struct stat status {};
   return seals >= 0 && (seals & needed) == needed && ::fstat(fd, &status) == 0 &&
          static_cast<std::uint64_t>(status.st_size) == size;
 }
@@ -69,8 +69,8 @@ bool is_eventfd(int fd) {
 }
 
 bool is_same_file(int a, int b) {
-  struct stat one{};
-  struct stat other{};
+  struct stat one {};
+  struct stat other {};
   return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
@@ -103,6 +103,9 @@ Result<std::shared_ptr<Region>> Region::create(Spec spec) {
 
 Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds) {
   std::shared_ptr<Region> region(new Region(std::move(spec)));
+  // Before anything else, because opening a file of another kind again could block or have effects of its own.
+  if (::fcntl(fds.region.get(), F_GET_SEALS) < 0)
+    return fail(Errc::not_the_region, "the region shown is no memory file");
   // The client's descriptor may be for reading only, and its flags are shared with it.
   auto reopened = reopen(fds.region.get(), O_RDWR);
   if (!reopened) return fail(std::move(reopened.error()));
@@ -270,9 +273,8 @@ Region::Latest Region::latest() const noexcept {
     const auto before = directory_->latest.load(std::memory_order_seq_cst);
     const unsigned slot = geometry().classic() ? 0 : format::index_of(before);
     format::SlotHeader header{};
-    if (slot < geometry().slots)
-      [[maybe_unused]] const auto n =
-          ::pread(region_.get(), &header, sizeof header, static_cast<off_t>(geometry().slot_offset(slot)));
+    if (slot < geometry().slots) [[maybe_unused]]
+      const auto n = ::pread(region_.get(), &header, sizeof header, static_cast<off_t>(geometry().slot_offset(slot)));
     if (directory_->latest.load(std::memory_order_seq_cst) != before) continue;
     if (!format::check_header(header, geometry())) return {format::sequence_of(before), 0, 0};
     return {format::sequence_of(before), header.version, header.length};
@@ -284,7 +286,7 @@ std::uint64_t Region::memory_in_use() const noexcept {
   constexpr std::uint64_t block = 512;
   std::uint64_t bytes = 0;
   for (const int fd : {region_.get(), leases_.get()}) {
-    struct stat status{};
+    struct stat status {};
     if (::fstat(fd, &status) == 0) bytes += static_cast<std::uint64_t>(status.st_blocks) * block;
   }
   return bytes;
@@ -314,8 +316,8 @@ void Region::ring() noexcept {
   ::fcntl(doorbell_.get(), F_SETFL, O_NONBLOCK);
   // A full counter means that somebody filled it: empty it once and ring again.
   if (::write(doorbell_.get(), &one, sizeof one) < 0 && errno == EAGAIN &&
-      ::read(doorbell_.get(), &drained, sizeof drained) > 0)
-    [[maybe_unused]] const auto n = ::write(doorbell_.get(), &one, sizeof one);
+      ::read(doorbell_.get(), &drained, sizeof drained) > 0) [[maybe_unused]]
+    const auto n = ::write(doorbell_.get(), &one, sizeof one);
 }
 
 void Region::disarm() noexcept { lease_table_->cells[own_cell].armed.store(0, std::memory_order_relaxed); }

@@ -14,8 +14,8 @@ namespace memio::broker {
 
 using protocol::Access;
 
-// The broker's side of a region: it owns the files, hands out cells of the lease table, and mends what the owner of a cell
-// leaves behind. It never reads payloads; it maps only the directory page and the lease table, and trusts neither.
+// The broker's side of a region: it owns the files, hands out cells of the lease table, and mends what the owner of a
+// cell leaves behind. It never reads payloads; it maps only the directory page and the lease table, and trusts neither.
 class Region {
  public:
   struct Spec {
@@ -35,8 +35,8 @@ class Region {
 
   // Makes the files. Error: out_of_resources.
   static Result<std::shared_ptr<Region>> create(Spec spec);
-  // Takes over files that an earlier memiod made. They come from a client, so everything about them is checked. Its cells
-  // wait to be claimed. Errors: not_the_region, out_of_resources.
+  // Takes over files that an earlier memiod made. They come from a client, so everything about them is checked. Its
+  // cells wait to be claimed. Errors: not_the_region, out_of_resources.
   static Result<std::shared_ptr<Region>> adopt(Spec spec, Fds fds);
   ~Region();
   Region(const Region&) = delete;

@@ -69,9 +69,7 @@ void Session::flush() {
   for (auto& watch : watches_) watch.flush();
 }
 
-bool Session::takes_events() const noexcept {
-  return !failed_ && channel_.queued_bytes() < limits_.watch_queued_bytes;
-}
+bool Session::takes_events() const noexcept { return !failed_ && channel_.queued_bytes() < limits_.watch_queued_bytes; }
 
 void Session::fail_later(const Error& reason) {
   if (failed_) return;

@@ -7,9 +7,9 @@
 #include <memory>
 #include <optional>
 
+#include "broker_limits.h"
 #include "event_loop.h"
 #include "grants.h"
-#include "broker_limits.h"
 #include "memio/channel.h"
 #include "memio/message.h"
 #include "region.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Telling sessions what happens to regions. A watch keeps, per region, at most one thing to be told about its existence and
-// one about its publishes; a slow session therefore gets the newest state, and its queue is bounded by the number of
-// regions.
+// Telling sessions what happens to regions. A watch keeps, per region, at most one thing to be told about its existence
+// and one about its publishes; a slow session therefore gets the newest state, and its queue is bounded by the number
+// of regions.
 
 #include <functional>
 #include <list>

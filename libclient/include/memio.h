@@ -5,10 +5,10 @@
 /*
  * libmemio-client for C and for other languages: the C++ API of memio/client.h under C names.
  *
- * Functions that can fail return 0 or a negative number of enum memio_error, and say why in memio_error_message(). Sizes
- * are in bytes, times in milliseconds; a negative timeout waits for ever. Objects are freed by their own _free function, which
- * takes NULL. Nothing here is thread-safe: a client and all that came from it belong to one thread at a time. The
- * library has no threads, does not log, and calls nothing back.
+ * Functions that can fail return 0 or a negative number of enum memio_error, and say why in memio_error_message().
+ * Sizes are in bytes, times in milliseconds; a negative timeout waits for ever. Objects are freed by their own _free
+ * function, which takes NULL. Nothing here is thread-safe: a client and all that came from it belong to one thread at a
+ * time. The library has no threads, does not log, and calls nothing back.
  */
 
 #include <stddef.h>
@@ -115,7 +115,12 @@ MEMIO_EXPORT int memio_open_connection(memio_client* client, int* socket);
 
 /* --- events --- */
 
-enum memio_event_kind { MEMIO_REGION_CHANGED = 0, MEMIO_WATCH_READY = 1, MEMIO_DISCONNECTED_EVENT = 2, MEMIO_RECONNECTED = 3 };
+enum memio_event_kind {
+  MEMIO_REGION_CHANGED = 0,
+  MEMIO_WATCH_READY = 1,
+  MEMIO_DISCONNECTED_EVENT = 2,
+  MEMIO_RECONNECTED = 3
+};
 struct memio_event {
   uint64_t token; /* what the caller gave to memio_subscribe or memio_watch */
   enum memio_event_kind kind;
@@ -178,8 +183,9 @@ enum memio_watch_kind {
 };
 struct memio_watch_event {
   enum memio_watch_kind kind;
-  struct memio_region_info region; /* its name is NULL for MEMIO_WATCH_READY_KIND; valid until the next event is taken */
-  uint64_t version;                /* with MEMIO_WATCH_VERSION */
+  struct memio_region_info
+      region;       /* its name is NULL for MEMIO_WATCH_READY_KIND; valid until the next event is taken */
+  uint64_t version; /* with MEMIO_WATCH_VERSION */
 };
 
 /* Watches regions that match `pattern` (NULL: all); publishes too if `versions` is not 0. */

@@ -65,8 +65,7 @@ Result<Region> open_to_put(Client& client, const PutOptions& options, std::uint6
       region.error().message += "; create it first, or use --create";
     return region;
   }
-  return client.create(options.name,
-                       {.capacity = std::max<std::uint64_t>(size, 1), .lifetime = Lifetime::persistent});
+  return client.create(options.name, {.capacity = std::max<std::uint64_t>(size, 1), .lifetime = Lifetime::persistent});
 }
 
 Error too_large(const std::string& what, std::uint64_t size, const Region& region) {
@@ -111,7 +110,7 @@ Result<void> stat(Client& client, const std::string& name, Output& output) {
 Result<void> put(Client& client, const PutOptions& options, Output& output) {
   auto file = open_file(options.file, O_RDONLY);
   if (!file) return fail(std::move(file.error()));
-  struct stat status{};
+  struct stat status {};
   const bool size_known = ::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) && options.file != "-";
   std::vector<std::byte> bytes;
   if (!size_known) {

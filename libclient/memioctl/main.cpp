@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // memioctl's command line.
 //
-// Exit codes, for scripts: 0 it went well; 1 memiod refused or something failed; 2 the command line is wrong; 3 memiod cannot be reached;
-// 4 there is no such region.
+// Exit codes, for scripts: 0 it went well; 1 memiod refused or something failed; 2 the command line is wrong; 3 memiod
+// cannot be reached; 4 there is no such region.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -66,17 +66,20 @@ void describe_inspection(CLI::App& app, Arguments& a, Command& command) {
   auto* list_command = app.add_subcommand("list", "List the regions");
   list_command->add_option("pattern", a.pattern, "Only those; * is any run but /, ** any run at all")
       ->type_name("PATTERN");
-  list_command->callback([&] { command = [&](Client& client, Output& output) { return list(client, a.pattern, output); }; });
+  list_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return list(client, a.pattern, output); }; });
 
   auto* stat_command = app.add_subcommand("stat", "Tell all that is known of a region");
   stat_command->add_option("name", a.name, "The region's name")->required()->type_name("NAME");
-  stat_command->callback([&] { command = [&](Client& client, Output& output) { return stat(client, a.name, output); }; });
+  stat_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return stat(client, a.name, output); }; });
 
   auto* watch_command = app.add_subcommand("watch", "Tell of regions that come and go, until interrupted");
   watch_command->add_option("pattern", a.watch.pattern, "Only those")->type_name("PATTERN");
   watch_command->add_flag("--versions", a.watch.versions, "Tell of publishes too");
   watch_command->add_option("--count", a.watch.count, "Stop after so many events")->type_name("N");
-  watch_command->callback([&] { command = [&](Client& client, Output& output) { return watch(client, a.watch, output); }; });
+  watch_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return watch(client, a.watch, output); }; });
 
   auto* remove_command = app.add_subcommand("rm", "Remove a region; programs that have it open keep it");
   remove_command->add_option("name", a.name, "The region's name")->required()->type_name("NAME");
@@ -89,7 +92,8 @@ int run(int argc, char** argv) {
   Arguments arguments;
   Command command;
   CLI::App app("memioctl: make, read, write and watch memiod's regions of shared memory");
-  app.add_option("--socket", arguments.socket, "memiod's socket, if not $MEMIO_SOCKET or $XDG_RUNTIME_DIR/memio/io.memio")
+  app.add_option("--socket", arguments.socket,
+                 "memiod's socket, if not $MEMIO_SOCKET or $XDG_RUNTIME_DIR/memio/io.memio")
       ->type_name("PATH");
   app.add_flag("--json", arguments.json, "Print JSON, errors too");
   app.set_version_flag("--version", "memioctl " MEMIO_VERSION);

@@ -35,11 +35,16 @@ const char* word(EventKind kind) {
 }
 
 Json to_json(const RegionInfo& region) {
-  return {{"name", region.name},         {"generation", region.generation},
-          {"layout", word(region.layout)}, {"slots", region.slots},
-          {"capacity", region.capacity}, {"stride", region.stride},
-          {"lifetime", word(region.lifetime)}, {"exclusive", region.exclusive},
-          {"sequence", region.sequence}, {"handles", region.handles}};
+  return {{"name", region.name},
+          {"generation", region.generation},
+          {"layout", word(region.layout)},
+          {"slots", region.slots},
+          {"capacity", region.capacity},
+          {"stride", region.stride},
+          {"lifetime", word(region.lifetime)},
+          {"exclusive", region.exclusive},
+          {"sequence", region.sequence},
+          {"handles", region.handles}};
 }
 
 // Columns as wide as their widest cell; numbers, told by their first character, to the right.
@@ -90,7 +95,8 @@ void Output::regions(std::span<const RegionInfo> regions) {
     to_ << array.dump(2) << '\n';
     return;
   }
-  std::vector<std::vector<std::string>> rows = {{"NAME", "CAPACITY", "SLOTS", "LAYOUT", "LIFETIME", "PUBLISHED", "HANDLES"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "CAPACITY", "SLOTS", "LAYOUT", "LIFETIME", "PUBLISHED", "HANDLES"}};
   for (const auto& region : regions)
     rows.push_back({region.name, human_size(region.capacity), std::to_string(region.slots), word(region.layout),
                     word(region.lifetime), std::to_string(region.sequence), std::to_string(region.handles)});

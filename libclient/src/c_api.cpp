@@ -95,16 +95,10 @@ int give_number(const Result<std::uint64_t>& result, uint64_t* out) {
 }
 
 memio_region_info c_info(const memio::RegionInfo& info) {
-  return {info.name.c_str(),
-          info.generation,
-          static_cast<memio_layout>(info.layout),
-          static_cast<uint32_t>(info.slots),
-          info.capacity,
-          info.stride,
-          static_cast<memio_lifetime>(info.lifetime),
-          info.exclusive ? 1 : 0,
-          info.sequence,
-          info.handles};
+  return {
+      info.name.c_str(), info.generation, static_cast<memio_layout>(info.layout),     static_cast<uint32_t>(info.slots),
+      info.capacity,     info.stride,     static_cast<memio_lifetime>(info.lifetime), info.exclusive ? 1 : 0,
+      info.sequence,     info.handles};
 }
 
 std::span<const std::byte> bytes(const void* data, size_t length) {
@@ -263,7 +257,8 @@ int memio_region_read_into(memio_region* region, void* to, size_t capacity, size
     *length = data.size();
     if (version) *version = snapshot->version();
     if (sequence) *sequence = snapshot->sequence();
-    if (data.size() > capacity) return report(Error{Errc::payload_too_large, 0, "the payload does not fit into the buffer"});
+    if (data.size() > capacity)
+      return report(Error{Errc::payload_too_large, 0, "the payload does not fit into the buffer"});
     std::copy(data.begin(), data.end(), static_cast<std::byte*>(to));
     return static_cast<int>(MEMIO_OK);
   });

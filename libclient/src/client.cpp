@@ -120,18 +120,18 @@ Result<void> Client::remove(std::string_view name) {
 
 // The core calls back only from its own dispatch, so `core` outlives every callback that borrows it.
 void Client::create_async(std::string_view name, const RegionOptions& options, Done<Region> done) {
-  core_->call_async(
-      protocol::create_method, create_parameters(name, options),
-      [core = core_.get(), exclusive = options.exclusive, done = std::move(done)](Result<Answer> answer) {
-        auto region = core->make_region(std::move(answer), Access::write, true);
-        if (!region || !exclusive) return done(std::move(region));
-        auto parameters = seal_parameters(*region);
-        auto kept = std::make_shared<Region>(std::move(*region));
-        core->call_async(protocol::seal_method, std::move(parameters), [kept, done](Result<Answer> sealed) {
-          if (!sealed) return done(fail(std::move(sealed.error())));
-          done(std::move(*kept));
-        });
-      });
+  core_->call_async(protocol::create_method, create_parameters(name, options),
+                    [core = core_.get(), exclusive = options.exclusive, done = std::move(done)](Result<Answer> answer) {
+                      auto region = core->make_region(std::move(answer), Access::write, true);
+                      if (!region || !exclusive) return done(std::move(region));
+                      auto parameters = seal_parameters(*region);
+                      auto kept = std::make_shared<Region>(std::move(*region));
+                      core->call_async(protocol::seal_method, std::move(parameters),
+                                       [kept, done](Result<Answer> sealed) {
+                                         if (!sealed) return done(fail(std::move(sealed.error())));
+                                         done(std::move(*kept));
+                                       });
+                    });
 }
 void Client::open_async(std::string_view name, Access access, Done<Region> done) {
   core_->call_async(protocol::open_method, open_parameters(name, access),

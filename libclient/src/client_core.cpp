@@ -213,7 +213,8 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
     close_handle(handle.id);
     return fail(std::move(memory.error()));
   }
-  return Region(std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory)));
+  return Region(
+      std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory)));
 }
 
 // --- events ---

@@ -10,8 +10,8 @@ namespace memio {
 
 enum class Blocking : bool { no, yes };
 
-// A socket connected to memiod at `path`. A blocking one waits if memiod has more connections waiting than it takes. Error: system,
-// saying what to do.
+// A socket connected to memiod at `path`. A blocking one waits if memiod has more connections waiting than it takes.
+// Error: system, saying what to do.
 Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking);
 
 }  // namespace memio

@@ -11,7 +11,7 @@ namespace memio {
 
 Result<Mapping> Mapping::map(int fd, std::uint64_t size, protocol::Access access) {
   // A file shorter than its mapping would raise SIGBUS later.
-  struct stat status{};
+  struct stat status {};
   if (::fstat(fd, &status) != 0) return fail_errno(errno, "asking for the size of shared memory");
   if (static_cast<std::uint64_t>(status.st_size) < size)
     return fail(Errc::corrupt, "memiod gave shared memory of " + std::to_string(status.st_size) + " bytes where " +

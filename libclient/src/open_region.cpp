@@ -162,7 +162,9 @@ Result<std::uint64_t> Region::write(std::span<const std::byte> payload, const st
 }
 
 Result<std::span<std::byte>> Region::begin(std::size_t length) { return open_->begin(length); }
-Result<std::uint64_t> Region::commit(const std::optional<std::uint64_t>& version) { return open_->writer().commit(version); }
+Result<std::uint64_t> Region::commit(const std::optional<std::uint64_t>& version) {
+  return open_->writer().commit(version);
+}
 void Region::abort() noexcept { open_->writer().abort(); }
 void Region::set_write_timeout(std::chrono::milliseconds timeout) noexcept { open_->set_write_timeout(timeout); }
 

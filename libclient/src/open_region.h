@@ -20,7 +20,8 @@ namespace detail {
 // operations would cost as much as the lease itself.
 class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
  public:
-  OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, bool creator, RegionMemory memory);
+  OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, bool creator,
+             RegionMemory memory);
   ~OpenRegion();
   OpenRegion(const OpenRegion&) = delete;
   OpenRegion& operator=(const OpenRegion&) = delete;

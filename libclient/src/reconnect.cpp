@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a client does when memiod has gone: it looks for it, at once and then ever more rarely, and when it is back shows it
-// every region that it still has and claims its handles again.
+// What a client does when memiod has gone: it looks for it, at once and then ever more rarely, and when it is back
+// shows it every region that it still has and claims its handles again.
 
 #include <fcntl.h>
 #include <sys/epoll.h>

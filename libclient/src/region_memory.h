@@ -39,7 +39,8 @@ class RegionMemory {
   [[nodiscard]] format::SlotHeader& header(unsigned slot) const noexcept {
     return *reinterpret_cast<format::SlotHeader*>(region_.data() + geometry().slot_offset(slot));
   }
-  // A copy of a slot's header, each field loaded once: what is checked is what is used, whatever a peer writes meanwhile.
+  // A copy of a slot's header, each field loaded once: what is checked is what is used, whatever a peer writes
+  // meanwhile.
   [[nodiscard]] format::SlotHeader load_header(unsigned slot) const noexcept {
     auto& shared = header(slot);
     const auto load = [](std::uint64_t& field) {
@@ -66,8 +67,8 @@ class RegionMemory {
   [[nodiscard]] std::uint32_t cell_index() const noexcept { return parts_.cell; }
   [[nodiscard]] std::uint32_t cell_count() const noexcept { return parts_.cells; }
   [[nodiscard]] format::Cell& own_cell() const noexcept { return lease_table().cells[parts_.cell]; }
-  // All cells that may be in use. Whoever looks through them has made a store first that the cells' owners look for, or is
-  // about to; so this load too is part of the total order that REGION_FORMAT.md's proofs are about.
+  // All cells that may be in use. Whoever looks through them has made a store first that the cells' owners look for, or
+  // is about to; so this load too is part of the total order that REGION_FORMAT.md's proofs are about.
   [[nodiscard]] std::span<format::Cell> cells() const noexcept {
     const auto used = lease_table().cells_used.load(std::memory_order_seq_cst);
     return {lease_table().cells, std::min(used, parts_.cells)};

@@ -93,7 +93,8 @@ Result<void> Watcher::Impl::take(Frame frame) {
   if (!reply) return fail(std::move(reply.error()));
   if (!reply->error.empty()) return fail(to_error(*reply));
   auto parsed = protocol::parse<protocol::WatchReply>(reply->parameters);
-  if (!parsed) return fail(Errc::protocol_violation, "memiod sent a watch event with a wrong " + parsed.error().message);
+  if (!parsed)
+    return fail(Errc::protocol_violation, "memiod sent a watch event with a wrong " + parsed.error().message);
   events.push_back({parsed->event, std::move(parsed->region), parsed->version});
   return {};
 }

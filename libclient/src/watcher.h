@@ -13,8 +13,8 @@
 
 namespace memio {
 
-// A connection of its own, because replies come in order and a watch never stops replying. When memiod goes away it waits for the
-// core to find it again.
+// A connection of its own, because replies come in order and a watch never stops replying. When memiod goes away it
+// waits for the core to find it again.
 class Watcher::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(std::shared_ptr<detail::ClientCore> owner, Token name, std::string names, bool with_versions)

@@ -98,12 +98,14 @@ std::optional<Frame> Channel::next() {
 
 Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
   if (queued_ + text.size() + 1 > limits_.queued)
-    return fail(Errc::limit_exceeded, "more than " + std::to_string(limits_.queued) + " bytes wait to be read by the peer");
+    return fail(Errc::limit_exceeded,
+                "more than " + std::to_string(limits_.queued) + " bytes wait to be read by the peer");
   if (fds.size() > kernel_max_fds)
-    return fail(Errc::limit_exceeded, "a message carries at most " + std::to_string(kernel_max_fds) + " file descriptors");
+    return fail(Errc::limit_exceeded,
+                "a message carries at most " + std::to_string(kernel_max_fds) + " file descriptors");
   // A piece is freed when all of it is sent, so one that a slow peer never finishes must not grow for ever.
-  const bool append = fds.empty() && !outgoing_.empty() && outgoing_.back().fds.empty() &&
-                      outgoing_.back().bytes.size() < max_piece;
+  const bool append =
+      fds.empty() && !outgoing_.empty() && outgoing_.back().fds.empty() && outgoing_.back().bytes.size() < max_piece;
   if (!append) outgoing_.push_back({std::string(), std::move(fds)});
   outgoing_.back().bytes.append(text).push_back('\0');
   queued_ += text.size() + 1;

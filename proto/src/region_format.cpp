@@ -20,8 +20,8 @@ std::uint64_t round_to_page(std::uint64_t bytes) noexcept { return (bytes + page
 
 Result<Geometry> Geometry::make(Layout layout, std::uint64_t slots, std::uint64_t capacity) {
   if (slots < 1 || slots > format::max_slots)
-    return fail(Errc::invalid_slots, "a region has 1 to " + std::to_string(format::max_slots) + " slots, not " +
-                                         std::to_string(slots));
+    return fail(Errc::invalid_slots,
+                "a region has 1 to " + std::to_string(format::max_slots) + " slots, not " + std::to_string(slots));
   if (capacity < 1 || capacity > format::max_capacity)
     return fail(Errc::invalid_capacity, "a region's capacity is 1 to " + std::to_string(format::max_capacity) +
                                             " bytes, not " + std::to_string(capacity));

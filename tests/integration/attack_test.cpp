@@ -131,8 +131,7 @@ TEST_F(Attack, ManyCallsInOneWriteAreAnsweredInOrder) {
   for (int i = 0; i < calls; ++i)
     all += R"({"method":"io.memio.Stat","parameters":{"name":"n)" + std::to_string(i) + "\"}}" + '\0';
   ASSERT_TRUE(raw.send(all));
-  for (int i = 0; i < calls; ++i)
-    expect_error(raw.receive(), "io.memio.NoSuchRegion", " n" + std::to_string(i) + ",");
+  for (int i = 0; i < calls; ++i) expect_error(raw.receive(), "io.memio.NoSuchRegion", " n" + std::to_string(i) + ",");
 }
 
 TEST_F(Attack, UnexpectedDescriptorsAreClosedAndReported) {

@@ -72,7 +72,8 @@ TEST_F(Cleanup, AWriterKilledInTheMiddleNeitherTearsNorBlocks) {
 }
 
 TEST_F(Cleanup, ASubscriberIsWokenWhenAWriterDies) {
-  // A writer that died between publishing and ringing: all it leaves is the lock, and the broker rings when it frees it.
+  // A writer that died between publishing and ringing: all it leaves is the lock, and the broker rings when it frees
+  // it.
   auto region = client_.create("a", {.capacity = 16});
   ASSERT_TRUE(region->subscribe({1}));
   std::array<Event, 4> events;
@@ -146,8 +147,7 @@ TEST_F(Cleanup, TheDaemonHoldsNoDescriptorOfWhatIsGone) {
   for (int round = 0; round < 20; ++round) {
     auto other = daemon_.connect();
     std::vector<Region> regions;
-    for (int i = 0; i < 20; ++i)
-      regions.push_back(std::move(*other.create("r" + std::to_string(i), {.capacity = 16})));
+    for (int i = 0; i < 20; ++i) regions.push_back(std::move(*other.create("r" + std::to_string(i), {.capacity = 16})));
     auto watcher = other.watch("", true);
     ASSERT_TRUE(other.open_connection());
     regions.clear();

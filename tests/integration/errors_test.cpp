@@ -30,10 +30,17 @@ TEST_F(Errors, UnknownNames) {
 }
 
 TEST_F(Errors, NamesOutsideTheRules) {
-  const std::vector<std::pair<std::string, std::string>> wrong = {
-      {"", "empty"},          {"/a", "empty"}, {"a/", "empty"},       {"a//b", "empty"},         {"..", "'..'"},
-      {"a/./b", "'.'"},       {"a b", "0x20"}, {"\xc3\xa4", "0xc3"}, {std::string(201, 'a'), "200"}, {"a*", "'*'"},
-      {std::string("a\0b", 3), "0x00"}};
+  const std::vector<std::pair<std::string, std::string>> wrong = {{"", "empty"},
+                                                                  {"/a", "empty"},
+                                                                  {"a/", "empty"},
+                                                                  {"a//b", "empty"},
+                                                                  {"..", "'..'"},
+                                                                  {"a/./b", "'.'"},
+                                                                  {"a b", "0x20"},
+                                                                  {"\xc3\xa4", "0xc3"},
+                                                                  {std::string(201, 'a'), "200"},
+                                                                  {"a*", "'*'"},
+                                                                  {std::string("a\0b", 3), "0x00"}};
   for (const auto& [name, part] : wrong) {
     expect_error(client_.create(name, {.capacity = 1}), Errc::invalid_name, part);
     expect_error(client_.open(name, Access::read), Errc::invalid_name, part);
@@ -48,7 +55,8 @@ TEST_F(Errors, ANameThatIsTaken) {
 TEST_F(Errors, ImpossibleSizes) {
   expect_error(client_.create("a", {.capacity = 0}), Errc::invalid_capacity, "not 0");
   expect_error(client_.create("a", {.capacity = ~std::uint64_t{0}}), Errc::invalid_capacity, "18446744073709551615");
-  expect_error(client_.create("a", {.capacity = std::uint64_t{1} << 40, .slots = 64}), Errc::invalid_capacity, "64 slots");
+  expect_error(client_.create("a", {.capacity = std::uint64_t{1} << 40, .slots = 64}), Errc::invalid_capacity,
+               "64 slots");
   expect_error(client_.create("a", {.capacity = 1, .slots = 0}), Errc::invalid_slots, "1 to 64");
   expect_error(client_.create("a", {.capacity = 1, .slots = 65}), Errc::invalid_slots, "65");
   EXPECT_TRUE(client_.list()->empty());

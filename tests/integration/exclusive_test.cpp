@@ -57,7 +57,8 @@ TEST_F(Exclusive, NoRoadLeadsToAWritableMapping) {
 
 TEST_F(Exclusive, IsSealedAlsoWhenCreatedWithoutWaiting) {
   std::optional<Region> made;
-  creator_.create_async("async", {.capacity = 16, .exclusive = true}, [&](Result<Region> r) { made.emplace(std::move(*r)); });
+  creator_.create_async("async", {.capacity = 16, .exclusive = true},
+                        [&](Result<Region> r) { made.emplace(std::move(*r)); });
   std::array<Event, 4> events;
   while (!made) ASSERT_TRUE(creator_.wait(events, std::chrono::milliseconds(1)));
   EXPECT_NE(::fcntl(made->file_descriptor(), F_GET_SEALS) & F_SEAL_FUTURE_WRITE, 0);

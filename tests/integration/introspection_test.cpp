@@ -17,9 +17,9 @@ using Introspection = DaemonTest;
 
 TEST_F(Introspection, GetInfoNamesTheInterfaces) {
   RawConnection raw(daemon_.socket_path());
-  for (const auto* call : {R"({"method":"org.varlink.service.GetInfo"})",
-                           R"({"method":"org.varlink.service.GetInfo","parameters":{}})",
-                           R"({"method":"org.varlink.service.GetInfo","parameters":null})"}) {
+  for (const auto* call :
+       {R"({"method":"org.varlink.service.GetInfo"})", R"({"method":"org.varlink.service.GetInfo","parameters":{}})",
+        R"({"method":"org.varlink.service.GetInfo","parameters":null})"}) {
     const auto reply = raw.ask(call);
     ASSERT_TRUE(reply);
     EXPECT_EQ(reply->error, "");
@@ -42,9 +42,9 @@ TEST_F(Introspection, TheDescriptionIsTheInterfaceFile) {
 
 TEST_F(Introspection, UnknownInterfacesAndParametersAreErrors) {
   RawConnection raw(daemon_.socket_path());
-  EXPECT_EQ(raw.ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"a.b"}})")
-                ->error,
-            "org.varlink.service.InterfaceNotFound");
+  EXPECT_EQ(
+      raw.ask(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"a.b"}})")->error,
+      "org.varlink.service.InterfaceNotFound");
   EXPECT_EQ(raw.ask(R"({"method":"org.varlink.service.GetInterfaceDescription"})")->error,
             "org.varlink.service.InvalidParameter");
   EXPECT_EQ(raw.ask(R"({"method":"org.varlink.service.GetInfo","parameters":{"x":1}})")->error,

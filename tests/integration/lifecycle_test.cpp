@@ -19,16 +19,16 @@ namespace {
 constexpr auto memiod = MEMIOD_PATH;
 
 mode_t mode_of(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 0777 : 0;
 }
 
 TEST(Lifecycle, ListensAtTheDefaultPathWithPrivateModes) {
   TemporaryDirectory runtime;
   Notifications notifications(runtime.path() + "/notify");
-  auto process = Process::run({memiod, "--log-level", "warning"}, {{"XDG_RUNTIME_DIR", runtime.path()},
-                                                                   {"MEMIO_SOCKET", ""},
-                                                                   {"NOTIFY_SOCKET", notifications.path()}});
+  auto process = Process::run(
+      {memiod, "--log-level", "warning"},
+      {{"XDG_RUNTIME_DIR", runtime.path()}, {"MEMIO_SOCKET", ""}, {"NOTIFY_SOCKET", notifications.path()}});
   ASSERT_TRUE(notifications.wait_for("READY=1"));
   EXPECT_EQ(mode_of(runtime.path() + "/memio"), 0700U);
   EXPECT_EQ(mode_of(runtime.path() + "/memio/io.memio"), 0600U);
@@ -69,8 +69,8 @@ TEST(Lifecycle, TellsSystemdHowManyRegionsThereAre) {
   TemporaryDirectory runtime;
   Notifications notifications(runtime.path() + "/notify");
   const auto path = runtime.path() + "/s";
-  auto process = Process::run({memiod, "--socket", path, "--log-level", "warning"},
-                              {{"NOTIFY_SOCKET", notifications.path()}});
+  auto process =
+      Process::run({memiod, "--socket", path, "--log-level", "warning"}, {{"NOTIFY_SOCKET", notifications.path()}});
   ASSERT_TRUE(notifications.wait_for("READY=1"));
   auto client = Client::connect(path);
   ASSERT_TRUE(client);

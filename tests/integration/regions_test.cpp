@@ -145,8 +145,8 @@ TEST_F(Regions, AClassicRegionIsWhatMemioTauriProgramsReadThroughProc) {
   auto client = daemon_.connect();
   for (const auto layout : {Layout::memio64, Layout::memio24}) {
     const std::uint64_t header = layout == Layout::memio64 ? 64 : 24;
-    auto region = client.create(layout == Layout::memio64 ? "c64" : "c24",
-                                {.capacity = 100, .slots = 1, .layout = layout});
+    auto region =
+        client.create(layout == Layout::memio64 ? "c64" : "c24", {.capacity = 100, .slots = 1, .layout = layout});
     ASSERT_TRUE(region);
     ASSERT_TRUE(region->write(bytes("classic"), 9));
     const auto path = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(region->file_descriptor());

@@ -29,7 +29,8 @@ bool Notifications::wait_for(const std::string& line) {
     if (::poll(&wanted, 1, longest) != 1) return false;
     std::array<char, 4096> buffer;
     const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    const std::string text = "\n" + std::string(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))) + "\n";
+    const std::string text =
+        "\n" + std::string(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))) + "\n";
     if (text.find("\n" + line) != std::string::npos) return true;
   }
 }
@@ -40,8 +41,8 @@ void Daemon::start() {
   const auto path = runtime_.path() + "/notify";
   ::unlink(path.c_str());
   Notifications notifications(path);
-  process_.emplace(Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"},
-                                {{"NOTIFY_SOCKET", path}}));
+  process_.emplace(
+      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"}, {{"NOTIFY_SOCKET", path}}));
   if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
 }
 

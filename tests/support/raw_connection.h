@@ -15,6 +15,8 @@ namespace memio::test {
 class RawConnection {
  public:
   explicit RawConnection(const std::string& socket_path);
+  // Uses a socket that is connected already.
+  explicit RawConnection(UniqueFd socket) : socket_(std::move(socket)) {}
 
   // Sends bytes as they are; false if the peer has closed. `fds` go along with the first of them.
   bool send(std::string_view bytes, const std::vector<int>& fds = {});

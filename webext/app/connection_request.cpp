@@ -38,7 +38,8 @@ Result<UniqueFd> connect_without_waiting(const std::string& path) {
 // One call on a connection of its own. Owns itself from start() until `done_` has been called.
 class Request {
  public:
-  Request(UniqueFd socket, unsigned seconds, Done done) : channel_(std::move(socket)), seconds_(seconds), done_(std::move(done)) {}
+  Request(UniqueFd socket, unsigned seconds, Done done)
+      : channel_(std::move(socket)), seconds_(seconds), done_(std::move(done)) {}
   ~Request() {
     if (timer_ != 0) g_source_remove(timer_);
   }
@@ -79,7 +80,8 @@ class Request {
     auto input = channel_.receive();
     if (!input) return finish(fail(std::move(input.error())));
     if (auto frame = channel_.next()) return finish(read(std::move(*frame)));
-    if (*input == Channel::Input::end) finish(fail(Errc::disconnected, "memiod closed the connection without an answer"));
+    if (*input == Channel::Input::end)
+      finish(fail(Errc::disconnected, "memiod closed the connection without an answer"));
   }
 
   static Result<UniqueFd> read(Frame frame) {
@@ -106,7 +108,8 @@ class Request {
 
 }  // namespace
 
-void request_connection(const std::string& socket_path, std::vector<protocol::Grant> grants, unsigned seconds, Done done) {
+void request_connection(const std::string& socket_path, std::vector<protocol::Grant> grants, unsigned seconds,
+                        Done done) {
   auto socket = connect_without_waiting(socket_path);
   if (!socket) {
     done(fail(std::move(socket.error())));

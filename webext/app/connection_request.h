@@ -11,9 +11,9 @@
 
 namespace memio::webext {
 
-// Asks memiod for a connection that may do what `grants` allow, from the default main context and without ever blocking.
-// `done` is called exactly once, later or from within this function, at the latest after `seconds`.
-// Errors: disconnected if memiod is not there; timed_out; what memiod says.
+// Asks memiod for a connection that may do what `grants` allow, from the default main context and without ever
+// blocking. `done` is called exactly once, later or from within this function, at the latest after `seconds`. Errors:
+// disconnected if memiod is not there; timed_out; what memiod says.
 void request_connection(const std::string& socket_path, std::vector<protocol::Grant> grants, unsigned seconds,
                         std::function<void(Result<UniqueFd>)> done);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The GObject of libmemio-webkit. What a page may do is decided here and nowhere else: the extension's own look at the policy
-// only saves pages without grants from noticing anything, and a web process that has been taken over can ask whatever it likes.
+// The GObject of libmemio-webkit. What a page may do is decided here and nowhere else: the extension's own look at the
+// policy only saves pages without grants from noticing anything, and a web process that has been taken over can ask
+// whatever it likes.
 //
-// So what counts is the address that the view last committed, as this process knows it. webkit_web_view_get_uri() is not enough:
-// while a navigation is under way it already names the next page, and the old one could ask with the new one's rights.
-// A document's messages come after its commit, because both come through one pipe.
+// So what counts is the address that the view last committed, as this process knows it. webkit_web_view_get_uri() is
+// not enough: while a navigation is under way it already names the next page, and the old one could ask with the new
+// one's rights. A document's messages come after its commit, because both come through one pipe.
 #include "memio-webkit.h"
 
 #include <gio/gunixfdlist.h>
@@ -43,7 +44,7 @@ struct _MemioWebkit {
 };
 
 G_DEFINE_FINAL_TYPE(MemioWebkit, memio_webkit, G_TYPE_OBJECT)
-G_DEFINE_QUARK(memio-webkit-error-quark, memio_webkit_error)
+G_DEFINE_QUARK(memio - webkit - error - quark, memio_webkit_error)
 
 static void memio_webkit_init(MemioWebkit* self) { self->app = new App(); }
 
@@ -88,7 +89,8 @@ std::vector<memio::protocol::Right> rights_of(unsigned bits) {
 // True the first time for this object.
 bool attach_once(GObject* object, const char* what, GError** error) {
   if (g_object_get_data(object, attached_key)) {
-    g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_ATTACHED, "the %s is attached to a MemioWebkit already", what);
+    g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_ATTACHED, "the %s is attached to a MemioWebkit already",
+                what);
     return false;
   }
   g_object_set_data(object, attached_key, GINT_TO_POINTER(1));
@@ -197,7 +199,8 @@ gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitWebContext* contex
 #endif
   // WebKit's sandbox shows /usr only.
   if (!g_str_has_prefix(directory, "/usr/")) webkit_web_context_add_path_to_sandbox(context, directory, TRUE);
-  g_signal_connect_object(context, MEMIO_INITIALIZE_SIGNAL, G_CALLBACK(on_initialize), self, static_cast<GConnectFlags>(0));
+  g_signal_connect_object(context, MEMIO_INITIALIZE_SIGNAL, G_CALLBACK(on_initialize), self,
+                          static_cast<GConnectFlags>(0));
   return TRUE;
 }
 
@@ -222,7 +225,8 @@ GVariant* memio_webkit_get_initialization_data(MemioWebkit* self) {
   g_return_val_if_fail(MEMIO_IS_WEBKIT(self), nullptr);
   GVariantBuilder origins;
   g_variant_builder_init(&origins, G_VARIANT_TYPE_STRING_ARRAY);
-  for (const auto& entry : self->app->policy.entries()) g_variant_builder_add(&origins, "s", entry.origins.text().c_str());
+  for (const auto& entry : self->app->policy.entries())
+    g_variant_builder_add(&origins, "s", entry.origins.text().c_str());
   GVariantBuilder data;
   g_variant_builder_init(&data, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add(&data, "{sv}", origins_key, g_variant_builder_end(&origins));

@@ -8,8 +8,8 @@
 
 namespace memio::webext {
 
-// Calls `on_readable` from the default main context whenever a descriptor is readable. Borrows the descriptor, so it is to be
-// declared after its owner. May be destroyed from within the call.
+// Calls `on_readable` from the default main context whenever a descriptor is readable. Borrows the descriptor, so it is
+// to be declared after its owner. May be destroyed from within the call.
 class FdSource {
  public:
   FdSource() noexcept = default;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the web process extension and libmemio-webkit say to each other. Both come from one build, but an application may
-// be updated while it runs, so each checks the types of what it gets.
+// What the web process extension and libmemio-webkit say to each other. Both come from one build, but an application
+// may be updated while it runs, so each checks the types of what it gets.
 
 namespace memio::webext {
 

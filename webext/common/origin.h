@@ -21,8 +21,8 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
-// Which origins a grant is for: "https://app.local", "https://*.example.org:8443" (any host below it, not itself), "https://*",
-// "app://*:*" (any port), "file://", or "*" for every page.
+// Which origins a grant is for: "https://app.local", "https://*.example.org:8443" (any host below it, not itself),
+// "https://*", "app://*:*" (any port), "file://", or "*" for every page.
 class OriginPattern {
  public:
   // Error: invalid_pattern, saying what is wrong and how patterns look.
@@ -35,7 +35,7 @@ class OriginPattern {
   std::string text_;
   bool any_ = false;
   std::string scheme_;
-  std::string host_;  // "*": any; "*.x": below x
+  std::string host_;         // "*": any; "*.x": below x
   std::optional<int> port_;  // none: any
 };
 

@@ -14,9 +14,9 @@ namespace memio::webext {
 
 // Shared memory laid under a JavaScript ArrayBuffer.
 //
-// JavaScriptCore does not take foreign memory as a buffer's (its Gigacage forbids it), so it is the other way round: JavaScript
-// allocates the buffer, and files are mapped over its pages, MAP_FIXED. Asking for the address pins the buffer: it can
-// be neither transferred, detached nor resized from then on.
+// JavaScriptCore does not take foreign memory as a buffer's (its Gigacage forbids it), so it is the other way round:
+// JavaScript allocates the buffer, and files are mapped over its pages, MAP_FIXED. Asking for the address pins the
+// buffer: it can be neither transferred, detached nor resized from then on.
 //
 // The object holds the buffer, so that its pages are not reused, and puts anonymous pages of zeros in the place of
 // the files before it lets go. It must not outlive the JSC virtual machine.
@@ -25,10 +25,10 @@ class Alias {
   // A file to be mapped, from its start.
   struct Part {
     int fd = -1;
-    std::size_t size = 0;       // a multiple of the page size; the file is at least that long
-    std::uint64_t offset = 0;   // in the file, a multiple of the page size
-    // write: shared with everybody. read: private, so that a store by the page neither crashes it nor reaches anyone; the
-    // page of memory that was stored to then stops following the file.
+    std::size_t size = 0;      // a multiple of the page size; the file is at least that long
+    std::uint64_t offset = 0;  // in the file, a multiple of the page size
+    // write: shared with everybody. read: private, so that a store by the page neither crashes it nor reaches anyone;
+    // the page of memory that was stored to then stops following the file.
     protocol::Access access = protocol::Access::read;
   };
 

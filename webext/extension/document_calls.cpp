@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the runtime asks of a DocumentSession. Arguments come from a page in the end, so each is checked here, before it goes to
-// memiod: names because a message that is too long would end the connection, numbers because JavaScript's are doubles.
+// What the runtime asks of a DocumentSession. Arguments come from a page in the end, so each is checked here, before it
+// goes to memiod: names because a message that is too long would end the connection, numbers because JavaScript's are
+// doubles.
 
 #include <array>
 #include <limits>
@@ -231,11 +232,13 @@ JsValue DocumentSession::begin(JSCContext* context, const Arguments& arguments) 
   if (!opened) return to_js(context, closed_handle());
   const auto length = arguments.number(1);
   if (!length)
-    return to_js(context, Error{Errc::misuse, 0, "a length is a whole number of bytes, not " + describe(arguments.at(1))});
+    return to_js(context,
+                 Error{Errc::misuse, 0, "a length is a whole number of bytes, not " + describe(arguments.at(1))});
   if (*length > opened->region.info().capacity)
-    return to_js(context, Error{Errc::payload_too_large, 0,
-                                std::to_string(*length) + " bytes are more than the capacity of " + opened->region.info().name +
-                                    ", " + std::to_string(opened->region.info().capacity)});
+    return to_js(context,
+                 Error{Errc::payload_too_large, 0,
+                       std::to_string(*length) + " bytes are more than the capacity of " + opened->region.info().name +
+                           ", " + std::to_string(opened->region.info().capacity)});
   const auto begun = opened->region.begin(static_cast<std::size_t>(*length));
   if (!begun) return to_js(context, begun.error());
   // The runtime fills the same memory through its own mapping.

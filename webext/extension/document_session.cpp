@@ -38,8 +38,9 @@ Result<UniqueFd> read_answer(WebKitUserMessage* message) {
   }
   GUnixFDList* fds = webkit_user_message_get_fd_list(message);
   if (name != connected_message || !fds || g_unix_fd_list_get_length(fds) != 1)
-    return fail(Errc::protocol_violation, "the application answered a page's wish for memiod in a way this extension does not "
-                                          "know; are libmemio-webkit and the extension of one version?");
+    return fail(Errc::protocol_violation,
+                "the application answered a page's wish for memiod in a way this extension does not "
+                "know; are libmemio-webkit and the extension of one version?");
   GError* error = nullptr;
   UniqueFd socket(g_unix_fd_list_get(fds, 0, &error));
   const ErrorPtr owned_error(error);
@@ -55,7 +56,8 @@ std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, JSC
   if (!source) return nullptr;
   gsize size = 0;
   const auto* text = static_cast<const char*>(g_bytes_get_data(source.get(), &size));
-  const JsValue runtime(jsc_context_evaluate_with_source_uri(context, text, static_cast<gssize>(size), "memio:runtime.js", 1));
+  const JsValue runtime(
+      jsc_context_evaluate_with_source_uri(context, text, static_cast<gssize>(size), "memio:runtime.js", 1));
   if (!runtime || !jsc_value_is_function(runtime.get())) return nullptr;
 
   auto session = std::make_shared<DocumentSession>(page);
@@ -172,11 +174,11 @@ void DocumentSession::deliver_answers() {
     if (!target || life != life_) return;
     JSCContext* context = jsc_value_get_context(target.get());
     const std::string error(value ? "" : value.error().name());
-    const JsValue given = value ? to_js(context, *value)
-                                : JsValue(jsc_value_new_string(context, sentence_of(value.error()).c_str()));
-    const JsValue result(jsc_value_object_invoke_method(target.get(), "settle", G_TYPE_DOUBLE, static_cast<double>(request),
-                                                        G_TYPE_STRING, error.c_str(), JSC_TYPE_VALUE, given.get(),
-                                                        G_TYPE_NONE));
+    const JsValue given =
+        value ? to_js(context, *value) : JsValue(jsc_value_new_string(context, sentence_of(value.error()).c_str()));
+    const JsValue result(jsc_value_object_invoke_method(target.get(), "settle", G_TYPE_DOUBLE,
+                                                        static_cast<double>(request), G_TYPE_STRING, error.c_str(),
+                                                        JSC_TYPE_VALUE, given.get(), G_TYPE_NONE));
     jsc_context_clear_exception(context);
   }
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What one document of the main frame has of memio: its connection, its regions, and their memory laid under its array buffers.
+// What one document of the main frame has of memio: its connection, its regions, and their memory laid under its array
+// buffers.
 //
-// Life. It starts at window-object-cleared, if the page's origin has grants, by evaluating the runtime (webext/js), which
-// gets the native functions as arguments and gives its handlers back. It connects when the page first asks for something. It is
-// suspended, and everything in it closed, at `pagehide`, at the next document of the frame and at the page's destruction,
-// whichever comes first; `pageshow` from the back-forward cache wakes it again. The native functions hold it, so it ends with the
-// document's JavaScript; it holds nothing of that but weakly, except for the buffers of open regions.
+// Life. It starts at window-object-cleared, if the page's origin has grants, by evaluating the runtime (webext/js),
+// which gets the native functions as arguments and gives its handlers back. It connects when the page first asks for
+// something. It is suspended, and everything in it closed, at `pagehide`, at the next document of the frame and at the
+// page's destruction, whichever comes first; `pageshow` from the back-forward cache wakes it again. The native
+// functions hold it, so it ends with the document's JavaScript; it holds nothing of that but weakly, except for the
+// buffers of open regions.
 
 #include <cstdint>
 #include <map>
@@ -24,7 +26,8 @@ namespace memio::webext {
 
 class DocumentSession : public LinkListener, public std::enable_shared_from_this<DocumentSession> {
  public:
-  // Starts the runtime in `context`, in which no script of the page has run yet. Null if JavaScript has no memory for it.
+  // Starts the runtime in `context`, in which no script of the page has run yet. Null if JavaScript has no memory for
+  // it.
   static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, JSCContext* context);
 
   explicit DocumentSession(WebKitWebPage* page);

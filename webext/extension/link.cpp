@@ -13,7 +13,9 @@ Result<std::shared_ptr<Link>> Link::make(UniqueFd socket, std::weak_ptr<LinkList
 }
 
 Link::Link(Client client, std::weak_ptr<LinkListener> listener)
-    : client_(std::move(client)), listener_(std::move(listener)), source_(client_.get_fd(), [this] { on_readable(); }) {}
+    : client_(std::move(client)),
+      listener_(std::move(listener)),
+      source_(client_.get_fd(), [this] { on_readable(); }) {}
 
 void Link::on_readable() {
   const auto self = shared_from_this();  // the listener may drop us

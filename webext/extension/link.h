@@ -8,7 +8,8 @@
 
 namespace memio::webext {
 
-// Who hears of what comes through a Link. Called outside of Client::dispatch, so it may do anything, drop the Link included.
+// Who hears of what comes through a Link. Called outside of Client::dispatch, so it may do anything, drop the Link
+// included.
 class LinkListener {
  public:
   virtual ~LinkListener() = default;
@@ -18,8 +19,8 @@ class LinkListener {
   virtual void on_dispatched() = 0;
 };
 
-// A document's connection to memiod, served by the default main context. When memiod is gone the regions opened through it
-// go on ringing, so a Link lives as long as its last region; a new one serves what comes later.
+// A document's connection to memiod, served by the default main context. When memiod is gone the regions opened through
+// it go on ringing, so a Link lives as long as its last region; a new one serves what comes later.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   // Error: system.

@@ -34,8 +34,8 @@ JSCValue* call(GPtrArray* values, gpointer data) noexcept {
 void add(JSCContext* context, JSCValue* object, const char* name, const std::shared_ptr<DocumentSession>& session,
          Member member) {
   const JsValue function(jsc_value_new_function_variadic(
-      context, name, G_CALLBACK(call), new Bound{session, member}, [](gpointer data) { delete static_cast<Bound*>(data); },
-      JSC_TYPE_VALUE));
+      context, name, G_CALLBACK(call), new Bound{session, member},
+      [](gpointer data) { delete static_cast<Bound*>(data); }, JSC_TYPE_VALUE));
   jsc_value_object_set_property(object, name, function.get());
 }
 

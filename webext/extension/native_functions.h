@@ -9,8 +9,8 @@ namespace memio::webext {
 
 class DocumentSession;
 
-// The object whose members are the session's functions, as webext/js/src/native.ts declares it. Each function holds the session, and
-// turns what goes wrong in it, exceptions included, into an {error, message}.
+// The object whose members are the session's functions, as webext/js/src/native.ts declares it. Each function holds the
+// session, and turns what goes wrong in it, exceptions included, into an {error, message}.
 JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>& session);
 
 }  // namespace memio::webext

@@ -4,60 +4,58 @@
 // libmemio-webkit gives the pages of a WebKitGTK application access to memiod's regions of shared memory.
 //
 //     MemioWebkit *memio = memio_webkit_new ();
-//     memio_webkit_allow (memio, "https://app.local", "telemetry/**", MEMIO_WEBKIT_READ, &error);
+//     memio_webkit_allow (memio, "https://app.local", "telemetry.**", MEMIO_WEBKIT_READ, &error);
 //     memio_webkit_attach_context (memio, context, &error);   before the context's first web view
 //     memio_webkit_attach_view (memio, view, &error);         for each view
 //
-// Pages of the allowed origins then have a global `memio`, whose types the npm package memio-client has. Other pages have none
-// and notice nothing. Only main frames are served, not frames inside them.
+// Pages of the allowed origins then have a global `memio`, whose types the npm package memio-client has. Other pages
+// have none and notice nothing. Only main frames are served, not frames inside them.
 //
-// How it works: an extension in the web process asks its view for a connection when a page first uses `memio`; this library checks
-// the view's own address against what was allowed, has memiod make a connection that can do no more than that, and sends the
-// socket back. The web process never sees memiod's own socket, and works in WebKit's sandbox.
+// How it works: an extension in the web process asks its view for a connection when a page first uses `memio`; this
+// library checks the view's own address against what was allowed, has memiod make a connection that can do no more than
+// that, and sends the socket back. The web process never sees memiod's own socket, and works in WebKit's sandbox.
 //
-// One header for both libraries, memio-webkit-6.0 (WebKitGTK 6.0) and memio-webkit-4.1 (webkit2gtk-4.1). All functions belong to the
-// main thread, the one that runs WebKit. None blocks: waiting for memiod is done in the main loop, and a memiod that does not
-// answer within ten seconds is an error for the page.
+// One header for both libraries, memio-webkit-6.0 (WebKitGTK 6.0) and memio-webkit-4.1 (webkit2gtk-4.1). All functions
+// belong to the main thread, the one that runs WebKit. None blocks: waiting for memiod is done in the main loop, and a
+// memiod that does not answer within ten seconds is an error for the page.
 //
 // Where things are: the socket is $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio, unless
-// memio_webkit_set_socket_path() says otherwise. The extension is where it was installed, unless $MEMIO_WEBEXT_DIR names
-// another directory (with the extension for this API in it and nothing else).
+// memio_webkit_set_socket_path() says otherwise. The extension is where it was installed, unless $MEMIO_WEBEXT_DIR
+// names another directory (with the extension for this API in it and nothing else).
 
 #include <glib-object.h>
 
 G_BEGIN_DECLS
 
-#define MEMIO_WEBKIT_API __attribute__ ((visibility ("default")))
+#define MEMIO_WEBKIT_API __attribute__((visibility("default")))
 
 typedef struct _WebKitWebContext WebKitWebContext;
 typedef struct _WebKitWebView WebKitWebView;
 
-#define MEMIO_TYPE_WEBKIT (memio_webkit_get_type ())
-MEMIO_WEBKIT_API G_DECLARE_FINAL_TYPE (MemioWebkit, memio_webkit, MEMIO, WEBKIT, GObject)
+#define MEMIO_TYPE_WEBKIT (memio_webkit_get_type())
+MEMIO_WEBKIT_API G_DECLARE_FINAL_TYPE(MemioWebkit, memio_webkit, MEMIO, WEBKIT, GObject)
 
-// What a page may do with the regions that a pattern names.
-typedef enum {
-  MEMIO_WEBKIT_READ = 1 << 0,   // open for reading, and list
-  MEMIO_WEBKIT_WRITE = 1 << 1,  // open for writing
-  MEMIO_WEBKIT_CREATE = 1 << 2,
-  MEMIO_WEBKIT_REMOVE = 1 << 3,
-  MEMIO_WEBKIT_WATCH = 1 << 4   // list, and learn of changes without opening
-} MemioWebkitRights;
+    // What a page may do with the regions that a pattern names.
+    typedef enum {
+      MEMIO_WEBKIT_READ = 1 << 0,   // open for reading, and list
+      MEMIO_WEBKIT_WRITE = 1 << 1,  // open for writing
+      MEMIO_WEBKIT_CREATE = 1 << 2,
+      MEMIO_WEBKIT_REMOVE = 1 << 3,
+      MEMIO_WEBKIT_WATCH = 1 << 4,  // list, and learn of changes without opening
+      MEMIO_WEBKIT_ALL = (1 << 5) - 1
+    } MemioWebkitRights;
 
-#define MEMIO_WEBKIT_ALL \
-  (MEMIO_WEBKIT_READ | MEMIO_WEBKIT_WRITE | MEMIO_WEBKIT_CREATE | MEMIO_WEBKIT_REMOVE | MEMIO_WEBKIT_WATCH)
+#define MEMIO_TYPE_WEBKIT_RIGHTS (memio_webkit_rights_get_type())
+MEMIO_WEBKIT_API GType memio_webkit_rights_get_type(void);
 
-#define MEMIO_TYPE_WEBKIT_RIGHTS (memio_webkit_rights_get_type ())
-MEMIO_WEBKIT_API GType memio_webkit_rights_get_type (void);
-
-#define MEMIO_WEBKIT_ERROR (memio_webkit_error_quark ())
-MEMIO_WEBKIT_API GQuark memio_webkit_error_quark (void);
+#define MEMIO_WEBKIT_ERROR (memio_webkit_error_quark())
+MEMIO_WEBKIT_API GQuark memio_webkit_error_quark(void);
 
 typedef enum {
-  MEMIO_WEBKIT_ERROR_INVALID_PATTERN, // of an origin or of names; the message says how they look
-  MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,  // none, or bits that mean nothing
-  MEMIO_WEBKIT_ERROR_NO_EXTENSION,    // the directory of the web process extension is not there
-  MEMIO_WEBKIT_ERROR_ATTACHED         // the context or view is attached already
+  MEMIO_WEBKIT_ERROR_INVALID_PATTERN,  // of an origin or of names; the message says how they look
+  MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,   // none, or bits that mean nothing
+  MEMIO_WEBKIT_ERROR_NO_EXTENSION,     // the directory of the web process extension is not there
+  MEMIO_WEBKIT_ERROR_ATTACHED          // the context or view is attached already
 } MemioWebkitError;
 
 // memio_webkit_new:
@@ -65,55 +63,57 @@ typedef enum {
 // A policy that allows nothing yet. Keep it as long as the views that are attached to it.
 //
 // Returns: (transfer full): a new #MemioWebkit
-MEMIO_WEBKIT_API MemioWebkit *memio_webkit_new (void);
+MEMIO_WEBKIT_API MemioWebkit* memio_webkit_new(void);
 
 // memio_webkit_set_socket_path:
 // @path: (nullable): where memiod listens; %NULL for the default
-MEMIO_WEBKIT_API void memio_webkit_set_socket_path (MemioWebkit *self, const char *path);
+MEMIO_WEBKIT_API void memio_webkit_set_socket_path(MemioWebkit* self, const char* path);
 
 // memio_webkit_allow:
-// @origins: which pages: "https://app.local", "https://*.example.org:8443" (hosts below example.org), "app://*:*" (any host
-//   and port), "file://", or "*" for every page. Without a port the scheme's own is meant.
+// @origins: which pages: "https://app.local", "https://[*].example.org:8443" without the brackets (hosts below
+//   example.org), "file://", or "*" for every page. The host, the port or both may be *, for any. Without a port the
+//   scheme's own is meant.
 // @names: which regions, as memiod's grants name them: * for any run of characters but /, ** for any run at all
 // @rights: what those pages may do with those regions
 //
-// Adds to what pages may do. Web processes learn of origins when they start, so call this before the views load anything;
-// for an origin that had grants already new ones count from its next connection on.
+// Adds to what pages may do. Web processes learn of origins when they start, so call this before the views load
+// anything; for an origin that had grants already new ones count from its next connection on.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_PATTERN or %MEMIO_WEBKIT_ERROR_INVALID_RIGHTS
-MEMIO_WEBKIT_API gboolean memio_webkit_allow (MemioWebkit *self, const char *origins, const char *names,
-                                              MemioWebkitRights rights, GError **error);
+MEMIO_WEBKIT_API gboolean memio_webkit_allow(MemioWebkit* self, const char* origins, const char* names,
+                                             MemioWebkitRights rights, GError** error);
 
 // memio_webkit_attach_context:
 // @context: one that has started no web process yet
 //
 // Makes the context's web processes load the extension, and turns their sandbox on (4.1; in 6.0 it always is).
 //
-// A context has one directory of extensions and one initialization user data. An application that uses these itself does not call
-// this, but puts a symbolic link to the extension (the .so in memio_webkit_get_extension_directory()) into its own directory, and
-// memio_webkit_get_initialization_data() into its own user data, which must then be an a{sv} as well.
+// A context has one directory of extensions and one initialization user data. An application that uses these itself
+// does not call this, but puts a symbolic link to the extension (the .so in memio_webkit_get_extension_directory())
+// into its own directory, and memio_webkit_get_initialization_data() into its own user data, which must then be an
+// a{sv} as well.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_NO_EXTENSION or %MEMIO_WEBKIT_ERROR_ATTACHED
-MEMIO_WEBKIT_API gboolean memio_webkit_attach_context (MemioWebkit *self, WebKitWebContext *context, GError **error);
+MEMIO_WEBKIT_API gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitWebContext* context, GError** error);
 
 // memio_webkit_attach_view:
 //
-// Serves the pages that the view shows. Uses its signals user-message-received, for messages whose names start with "memio.", and
-// load-changed. Call it before the view loads a page that needs it.
+// Serves the pages that the view shows. Uses its signals user-message-received, for messages whose names start with
+// "memio.", and load-changed. Call it before the view loads a page that needs it.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_ATTACHED
-MEMIO_WEBKIT_API gboolean memio_webkit_attach_view (MemioWebkit *self, WebKitWebView *view, GError **error);
+MEMIO_WEBKIT_API gboolean memio_webkit_attach_view(MemioWebkit* self, WebKitWebView* view, GError** error);
 
 // memio_webkit_get_extension_directory:
 //
 // Returns: (transfer none): where the extension for this API is
-MEMIO_WEBKIT_API const char *memio_webkit_get_extension_directory (void);
+MEMIO_WEBKIT_API const char* memio_webkit_get_extension_directory(void);
 
 // memio_webkit_get_initialization_data:
 //
 // What the extension must find in the context's initialization user data: an a{sv}.
 //
 // Returns: (transfer floating): a new #GVariant
-MEMIO_WEBKIT_API GVariant *memio_webkit_get_initialization_data (MemioWebkit *self);
+MEMIO_WEBKIT_API GVariant* memio_webkit_get_initialization_data(MemioWebkit* self);
 
 G_END_DECLS

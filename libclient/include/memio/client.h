@@ -73,14 +73,14 @@ class MEMIO_API Watcher {
 
 // A connection to memiod and all that was opened through it.
 //
-// One pollable descriptor, get_fd(), stands for everything: replies, doorbells, watches. Put it into any event loop, for reading,
-// level-triggered, and call dispatch() when it is readable. The library has no threads and calls nothing back except from
-// dispatch(), and there only what the caller handed to an `..._async` function.
+// One pollable descriptor, get_fd(), stands for everything: replies, doorbells, watches. Put it into any event loop,
+// for reading, level-triggered, and call dispatch() when it is readable. The library has no threads and calls nothing
+// back except from dispatch(), and there only what the caller handed to an `..._async` function.
 //
-// When memiod goes away, regions stay mapped and go on being published, read and waited for. dispatch() keeps looking for
-// memiod at the path it was connected to, and when it is back claims the handles again, with their cells, and starts the
-// watches anew (`present` and `ready` come again). Calls that were under way fail with `disconnected`. A client that
-// adopted its socket has no path and stays disconnected.
+// When memiod goes away, regions stay mapped and go on being published, read and waited for. dispatch() keeps looking
+// for memiod at the path it was connected to, and when it is back claims the handles again, with their cells, and
+// starts the watches anew (`present` and `ready` come again). Calls that were under way fail with `disconnected`. A
+// client that adopted its socket has no path and stays disconnected.
 //
 // Not thread-safe: a Client, its Regions and its Watchers belong to one thread at a time.
 class MEMIO_API Client {
@@ -104,8 +104,8 @@ class MEMIO_API Client {
   Result<RegionState> stat(std::string_view name);
   Result<void> remove(std::string_view name);
 
-  // The same without waiting: `done` is called from dispatch() when the answer is there, or with `disconnected`. Never called from
-  // within the function itself.
+  // The same without waiting: `done` is called from dispatch() when the answer is there, or with `disconnected`. Never
+  // called from within the function itself.
   template <class T>
   using Done = std::function<void(Result<T>)>;
   void create_async(std::string_view name, const RegionOptions& options, Done<Region> done);
@@ -114,23 +114,24 @@ class MEMIO_API Client {
   void stat_async(std::string_view name, Done<RegionState> done);
   void remove_async(std::string_view name, Done<void> done);
 
-  // Watches regions that match `pattern` (empty: all): first a `present` each, then `ready`, then what happens. `version`
-  // events come only if `versions` is set.
+  // Watches regions that match `pattern` (empty: all): first a `present` each, then `ready`, then what happens.
+  // `version` events come only if `versions` is set.
   Result<Watcher> watch(std::string_view pattern, bool versions, Token token = {});
 
-  // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to `grants` if
-  // given.
+  // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to
+  // `grants` if given.
   Result<UniqueFd> open_connection(std::optional<std::vector<Grant>> grants = std::nullopt);
 
   // Readable when dispatch() has something to do. Borrowed; stays the same as long as the Client lives.
   [[nodiscard]] int get_fd() const noexcept;
 
-  // Handles what has come and writes up to events.size() events; returns how many. Does not block. If it fills `events` there may be
-  // more: call it again, or let the loop do so (get_fd() stays readable). In between, the caller counts as asleep:
-  // publishes ring. Allocates nothing for doorbells.
+  // Handles what has come and writes up to events.size() events; returns how many. Does not block. If it fills `events`
+  // there may be more: call it again, or let the loop do so (get_fd() stays readable). In between, the caller counts as
+  // asleep: publishes ring. Allocates nothing for doorbells.
   std::size_t dispatch(std::span<Event> events);
 
-  // dispatch() after waiting for something to do; at most `timeout` if it is not negative. 0 events if the time ran out.
+  // dispatch() after waiting for something to do; at most `timeout` if it is not negative. 0 events if the time ran
+  // out.
   Result<std::size_t> wait(std::span<Event> events, std::chrono::milliseconds timeout);
 
   [[nodiscard]] bool connected() const noexcept;

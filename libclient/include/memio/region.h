@@ -36,8 +36,8 @@ class OpenRegion;
 // One publish of a region, leased: as long as this object lives no writer touches its bytes.
 //
 // Keep it short: a region with n slots has room for n - 2 leases of older publishes before a writer finds no slot free.
-// Releasing it (the destructor) allocates nothing and usually makes no system call. Belongs to the thread of its Region, and may
-// outlive the Region object.
+// Releasing it (the destructor) allocates nothing and usually makes no system call. Belongs to the thread of its
+// Region, and may outlive the Region object.
 class MEMIO_API Snapshot {
  public:
   // Inline, because a snapshot is moved and released at the rate at which a region is read.
@@ -77,8 +77,9 @@ class MEMIO_API Snapshot {
 // An open handle of a region.
 //
 // Movable; the last one closes the handle. Publishing, reading and releasing allocate nothing and
-// make no system call unless somebody sleeps. Not thread-safe: one thread at a time uses a Region and its Snapshots. Threads
-// that share a region open it once each. Goes on working when memiod is gone; keeps the connection of its Client alive.
+// make no system call unless somebody sleeps. Not thread-safe: one thread at a time uses a Region and its Snapshots.
+// Threads that share a region open it once each. Goes on working when memiod is gone; keeps the connection of its
+// Client alive.
 class MEMIO_API Region {
  public:
   Region(Region&&) noexcept;
@@ -94,30 +95,31 @@ class MEMIO_API Region {
   // Publishes a copy of `payload` under `version`, or under the latest version + 1. Returns the new sequence.
   // Errors: payload_too_large; read_only; busy if no slot became free within write_timeout; corrupt; evicted.
   //
-  // The version is passed by reference because an empty optional is one byte of the sixteen that are copied by value, and a
-  // processor waits for all stores so far when it reads more than was stored last.
+  // The version is passed by reference because an empty optional is one byte of the sixteen that are copied by value,
+  // and a processor waits for all stores so far when it reads more than was stored last.
   Result<std::uint64_t> write(std::span<const std::byte> payload,
                               const std::optional<std::uint64_t>& version = std::nullopt);
 
-  // Publishing in place: begin() gives the payload of a free slot, whose bytes are unspecified, to be filled before commit().
-  // Between the two the caller holds the region's writer lock: other writers wait. Errors as write(); misuse if
-  // begun already.
+  // Publishing in place: begin() gives the payload of a free slot, whose bytes are unspecified, to be filled before
+  // commit(). Between the two the caller holds the region's writer lock: other writers wait. Errors as write(); misuse
+  // if begun already.
   Result<std::span<std::byte>> begin(std::size_t length);
-  // Makes what begin() gave the latest publish and wakes the subscribers. Returns the new sequence. Errors: misuse if not begun;
-  // evicted if the broker has given the lock to another writer in between.
+  // Makes what begin() gave the latest publish and wakes the subscribers. Returns the new sequence. Errors: misuse if
+  // not begun; evicted if the broker has given the lock to another writer in between.
   Result<std::uint64_t> commit(const std::optional<std::uint64_t>& version = std::nullopt);
   // Gives up what begin() started; nothing is published. Does nothing if nothing was.
   void abort() noexcept;
 
-  // How long write() and begin() wait for another writer, or for a slot that is not leased. 1 second at first; 0: not at all.
+  // How long write() and begin() wait for another writer, or for a slot that is not leased. 1 second at first; 0: not
+  // at all.
   void set_write_timeout(std::chrono::milliseconds timeout) noexcept;
 
   // The latest publish. Errors: corrupt; busy if a classic region stays half-written.
   Result<Snapshot> read();
   // The same, or nothing if its sequence is still `last_seen`; the payload is not touched then.
   Result<std::optional<Snapshot>> read(std::uint64_t last_seen);
-  // Copies the latest payload to `to` and says how many bytes it has and what they are called. payload_too_large if `to` is
-  // too small.
+  // Copies the latest payload to `to` and says how many bytes it has and what they are called. payload_too_large if
+  // `to` is too small.
   struct Copied {
     std::uint64_t version = 0;
     std::uint64_t sequence = 0;
@@ -125,8 +127,8 @@ class MEMIO_API Region {
   };
   Result<Copied> read_into(std::span<std::byte> to);
 
-  // Waits until the sequence is other than `last_seen` and returns it; at most `timeout` if it is not negative. For threads
-  // without an event loop; do not use it together with subscribe() on one Client. Errors: timed_out, system.
+  // Waits until the sequence is other than `last_seen` and returns it; at most `timeout` if it is not negative. For
+  // threads without an event loop; do not use it together with subscribe() on one Client. Errors: timed_out, system.
   Result<std::uint64_t> wait(std::uint64_t last_seen, std::chrono::milliseconds timeout);
 
   // From now on Client::dispatch tells `token` of changes, the first time at once if anything has been published since
@@ -134,8 +136,8 @@ class MEMIO_API Region {
   Result<void> subscribe(Token token, std::uint64_t last_seen = 0);
   void unsubscribe() noexcept;
 
-  // The region's memory as a file, borrowed; laid out as REGION_FORMAT.md says. /proc/<pid>/fd/<this> works for programs that
-  // know nothing of memiod.
+  // The region's memory as a file, borrowed; laid out as REGION_FORMAT.md says. /proc/<pid>/fd/<this> works for
+  // programs that know nothing of memiod.
   [[nodiscard]] int file_descriptor() const noexcept;
 
  private:

@@ -30,9 +30,9 @@ struct Frame {
 class Channel {
  public:
   struct Limits {
-    std::size_t message = std::size_t{1} << 20;   // bytes of an incoming message
-    std::size_t queued = std::size_t{16} << 20;   // bytes waiting to be sent
-    std::size_t fds = 16;                         // descriptors with an incoming message
+    std::size_t message = std::size_t{1} << 20;  // bytes of an incoming message
+    std::size_t queued = std::size_t{16} << 20;  // bytes waiting to be sent
+    std::size_t fds = 16;                        // descriptors with an incoming message
   };
 
   enum class Input : std::uint8_t { some, none, end };  // bytes came, would block, the peer closed

@@ -25,7 +25,9 @@ template <class E>
 struct EnumNames;
 
 template <class T>
-concept NamedEnum = requires { EnumNames<T>::names; };
+concept NamedEnum = requires {
+  EnumNames<T>::names;
+};
 
 template <NamedEnum E>
 [[nodiscard]] constexpr std::string_view to_string(E value) noexcept {

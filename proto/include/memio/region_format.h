@@ -30,7 +30,9 @@ inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 40;
 [[nodiscard]] constexpr std::uint64_t slot_magic(Layout layout) noexcept {
   return layout == Layout::memio24 ? 0x4F42'5255'545F'4F54 : 0x5455'5242'4F53'4852;
 }
-[[nodiscard]] constexpr std::uint64_t header_size(Layout layout) noexcept { return layout == Layout::memio24 ? 24 : 64; }
+[[nodiscard]] constexpr std::uint64_t header_size(Layout layout) noexcept {
+  return layout == Layout::memio24 ? 24 : 64;
+}
 
 // The first 24 bytes of a slot, in both layouts.
 struct SlotHeader {
@@ -41,8 +43,8 @@ struct SlotHeader {
 static_assert(sizeof(SlotHeader) == 24);
 
 // `Directory::latest` packs the publish sequence with the index of the slot that holds it, so that one load reads
-// both and one store publishes both. Sequence 0 means that nothing has been published yet. In a classic region, which has
-// one slot, the index field is 1 while a write is under way and 0 otherwise: a seqlock.
+// both and one store publishes both. Sequence 0 means that nothing has been published yet. In a classic region, which
+// has one slot, the index field is 1 while a write is under way and 0 otherwise: a seqlock.
 inline constexpr unsigned index_bits = 6;
 inline constexpr std::uint64_t index_mask = (std::uint64_t{1} << index_bits) - 1;
 [[nodiscard]] constexpr std::uint64_t pack_latest(std::uint64_t sequence, std::uint64_t index) noexcept {
@@ -53,7 +55,7 @@ inline constexpr std::uint64_t index_mask = (std::uint64_t{1} << index_bits) - 1
   return static_cast<unsigned>(latest & index_mask);
 }
 
-inline constexpr std::uint64_t directory_magic = 0x5249'444F'494D'454D;  // "MEMIODIR"
+inline constexpr std::uint64_t directory_magic = 0x5249'444F'494D'454D;    // "MEMIODIR"
 inline constexpr std::uint64_t lease_table_magic = 0x4C54'424F'494D'454D;  // "MEMIOBTL"
 
 // One page after the last slot. Only writers can write it.
@@ -86,7 +88,7 @@ static_assert(sizeof(Cell) == 64);
 struct LeaseTable {
   std::uint64_t magic;
   std::uint32_t version;
-  std::uint32_t cell_count;  // cells there is room for
+  std::uint32_t cell_count;                           // cells there is room for
   alignas(64) std::atomic<std::uint32_t> cells_used;  // no cell from this one on is in use; the broker's to write
   // A futex: 1 while a writer sleeps until a lease ends.
   alignas(64) std::atomic<std::uint32_t> slot_wanted;

@@ -28,15 +28,19 @@ TEST_F(Access, PagesCreateListStatAndRemove) {
     const stat = await memio.stat('t/made');
     await memio.remove('t/made');
     return [listed, stat.version, stat.length, (await memio.list()).length, region.access];
-  )js"), Json::parse(R"([[["t/made", 3, "memio24", 100]], 4, 2, 0, "write"])"));
+  )js"),
+            Json::parse(R"([[["t/made", 3, "memio24", 100]], 4, 2, 0, "write"])"));
 }
 
 TEST_F(Access, ErrorsHaveTheirNames) {
   auto region = make_region("t/small", 8);
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
-  ASSERT_EQ(browser.run("globalThis.r = await memio.open('t/small'); globalThis.w = await memio.open('t/small', {access: 'write'});"
-                        "return r instanceof EventTarget && r instanceof memio.Region;"), true);
+  ASSERT_EQ(
+      browser.run(
+          "globalThis.r = await memio.open('t/small'); globalThis.w = await memio.open('t/small', {access: 'write'});"
+          "return r instanceof EventTarget && r instanceof memio.Region;"),
+      true);
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"memio.open('t/none')", "io.memio.NoSuchRegion"},
       {"memio.open('../x')", "io.memio.InvalidName"},
@@ -93,10 +97,11 @@ TEST_F(Access, AStoreIntoAReadOnlyRegionSurvivesAndReachesNobody) {
 
 TEST_F(Access, PagesWithoutGrantsHaveNoMemio) {
   Browser browser(memio_.get());
-  for (const std::string base : {"https://other.local/", "http://app.local/", "https://app.local:8443/", "https://x.app.local/",
-                                 "about:blank"}) {
+  for (const std::string base : {"https://other.local/", "http://app.local/", "https://app.local:8443/",
+                                 "https://x.app.local/", "about:blank"}) {
     ASSERT_TRUE(browser.load_html(base));
-    EXPECT_EQ(browser.run("return [typeof memio, 'memio' in globalThis];"), Json::parse(R"(["undefined", false])")) << base;
+    EXPECT_EQ(browser.run("return [typeof memio, 'memio' in globalThis];"), Json::parse(R"(["undefined", false])"))
+        << base;
   }
   ASSERT_TRUE(browser.load_html());
   EXPECT_EQ(browser.run("return typeof memio;"), "object");
@@ -105,7 +110,8 @@ TEST_F(Access, PagesWithoutGrantsHaveNoMemio) {
 TEST_F(Access, FramesInsideHaveNoMemio) {
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html("https://app.local/", "<!doctype html><iframe id=f srcdoc='<p>x'></iframe>"));
-  EXPECT_EQ(browser.run("return [typeof memio, typeof f.contentWindow.memio];"), Json::parse(R"(["object", "undefined"])"));
+  EXPECT_EQ(browser.run("return [typeof memio, typeof f.contentWindow.memio];"),
+            Json::parse(R"(["object", "undefined"])"));
 }
 
 TEST_F(Access, WithoutMemiodPagesAreToldSo) {

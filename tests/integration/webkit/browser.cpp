@@ -42,7 +42,8 @@ std::map<pid_t, Process> all_processes() {
 
 bool run_until(const std::function<bool()>& condition, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  const guint tick = g_timeout_add(tick_milliseconds, [](gpointer) -> gboolean { return G_SOURCE_CONTINUE; }, nullptr);
+  const guint tick = g_timeout_add(
+      tick_milliseconds, [](gpointer) -> gboolean { return G_SOURCE_CONTINUE; }, nullptr);
   bool holds = condition();
   while (!holds && std::chrono::steady_clock::now() < deadline) {
     g_main_context_iteration(nullptr, TRUE);
@@ -134,8 +135,8 @@ std::shared_ptr<Outcome> Browser::start(const std::string& body) {
     const webext::CharPtr text(jsc_value_to_string(value.get()));
     (*held)->value = Json::parse(text.get());
   };
-  webkit_web_view_call_async_javascript_function(view_, wrapped.c_str(), -1, nullptr, nullptr, nullptr, nullptr, finished,
-                                                 new std::shared_ptr<Outcome>(outcome));
+  webkit_web_view_call_async_javascript_function(view_, wrapped.c_str(), -1, nullptr, nullptr, nullptr, nullptr,
+                                                 finished, new std::shared_ptr<Outcome>(outcome));
   return outcome;
 }
 
@@ -151,7 +152,8 @@ std::vector<pid_t> Browser::web_processes() {
   for (const auto& [pid, process] : processes) {
     if (!process.name.starts_with("WebKitWebProces")) continue;
     pid_t ancestor = process.parent;
-    while (ancestor > 1 && ancestor != ::getpid() && processes.contains(ancestor)) ancestor = processes.at(ancestor).parent;
+    while (ancestor > 1 && ancestor != ::getpid() && processes.contains(ancestor))
+      ancestor = processes.at(ancestor).parent;
     if (ancestor == ::getpid()) found.push_back(pid);
   }
   return found;

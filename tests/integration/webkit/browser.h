@@ -36,7 +36,8 @@ class Browser {
   Browser& operator=(const Browser&) = delete;
 
   // Loads a page and waits for it. Without a uri: an empty page of the address given as `base`.
-  bool load_html(const std::string& base = "https://app.local/", const std::string& html = "<!doctype html><title>t</title>");
+  bool load_html(const std::string& base = "https://app.local/",
+                 const std::string& html = "<!doctype html><title>t</title>");
   bool load_uri(const std::string& uri);
   bool reload();
   bool go_back();

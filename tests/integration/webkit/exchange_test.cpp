@@ -41,7 +41,8 @@ TEST_F(Exchange, TheArrayBufferIsTheRegionItself) {
     globalThis.region = await memio.open('t/same', {access: 'write'});
     globalThis.view = region.read().data;
     return view[0];
-  )js"), 'A');
+  )js"),
+            'A');
   auto other = client_.open("t/same", Access::write);
   ASSERT_TRUE(other);
   const auto snapshot = other->read();
@@ -57,7 +58,7 @@ TEST_F(Exchange, TheArrayBufferIsTheRegionItself) {
 // What the web process has mapped at the region's file, as the kernel tells it.
 TEST_F(Exchange, TheWebProcessHasTheRegionsFileMapped) {
   auto region = make_region("t/maps", 1 << 20);
-  struct stat file{};
+  struct stat file {};
   ASSERT_EQ(::fstat(region.file_descriptor(), &file), 0);
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
@@ -77,7 +78,8 @@ TEST_F(Exchange, TheWebProcessHasTheRegionsFileMapped) {
     return count;
   };
   EXPECT_EQ(mappings(), 0);
-  ASSERT_EQ(browser.run("globalThis.region = await memio.open('t/maps', {access: 'write'}); return region.closed;"), false);
+  ASSERT_EQ(browser.run("globalThis.region = await memio.open('t/maps', {access: 'write'}); return region.closed;"),
+            false);
   EXPECT_EQ(mappings(), 2) << "the library's mapping, and the one under the ArrayBuffer";
   ASSERT_EQ(browser.run("region.close(); return region.closed;"), true);
   EXPECT_EQ(mappings(), 0);
@@ -90,7 +92,8 @@ TEST_F(Exchange, ANativeProgramReadsWhatAPageWrote) {
   EXPECT_EQ(browser.run(R"js(
     globalThis.region = await memio.open('t/w', {access: 'write'});
     return region.write(new TextEncoder().encode('from the page'), {version: 2n ** 63n + 5n});
-  )js"), 1);
+  )js"),
+            1);
   auto snapshot = region.read();
   ASSERT_TRUE(snapshot);
   EXPECT_EQ(text_of(region), "from the page");
@@ -99,7 +102,8 @@ TEST_F(Exchange, ANativeProgramReadsWhatAPageWrote) {
     const place = region.begin(3);
     place.set([120, 121, 122]);
     return [region.commit({version: 9}), region.version, region.write(new Uint16Array([0x4241]).buffer), region.version];
-  )js"), Json::parse("[2, 9, 3, 10]"));
+  )js"),
+            Json::parse("[2, 9, 3, 10]"));
   EXPECT_EQ(text_of(region), "AB");
   EXPECT_EQ(browser.run("region.begin(1); region.abort(); return region.sequence;"), 3);
   EXPECT_TRUE(publish(region, "the lock is free"));
@@ -114,7 +118,8 @@ TEST_F(Exchange, AClassicRegionIsCopiedWhole) {
     globalThis.region = await memio.open('t/classic');
     globalThis.kept = region.read();
     return new TextDecoder().decode(kept.data);
-  )js"), "one");
+  )js"),
+            "one");
   ASSERT_TRUE(publish(region, "two"));
   EXPECT_EQ(browser.run("return [kept.data, region.read().data].map(d => new TextDecoder().decode(d));"),
             Json::parse(R"(["one", "two"])"));
@@ -129,14 +134,16 @@ TEST_F(Exchange, ChangeEventsComeWithPublishes) {
     globalThis.seen = [];
     region.addEventListener('change', () => { const s = region.read(); seen.push(s.version); s.release(); });
     return seen.length;
-  )js"), 0);
+  )js"),
+            0);
   for (std::uint64_t version = 1; version <= 3; ++version) {
     ASSERT_TRUE(publish(region, "x", version));
     EXPECT_TRUE(run_until([&] { return browser.run("return seen.at(-1) ?? 0;") == version; })) << version;
   }
 }
 
-// The compiler must not take the loads of a read-only region for constant, nor turn them into stores that break the mapping off.
+// The compiler must not take the loads of a read-only region for constant, nor turn them into stores that break the
+// mapping off.
 TEST_F(Exchange, AReadOnlyRegionIsFollowedByHotCode) {
   auto region = make_region("t/hot");
   Browser browser(memio_.get());
@@ -147,10 +154,12 @@ TEST_F(Exchange, AReadOnlyRegionIsFollowedByHotCode) {
     for (let i = 0; i < 2e6; ++i) sum += region.sequence;
     for (let i = 0; i < 2e5; ++i) { const s = region.read(); sum += s.length; s.release(); }
     return sum;
-  )js"), 0);
+  )js"),
+            0);
   for (int i = 1; i <= 20; ++i) {
     ASSERT_TRUE(publish(region, std::string(static_cast<std::size_t>(i), 'x')));
-    EXPECT_EQ(browser.run("const s = region.read(); s.release(); return [region.sequence, s.length];"), Json::array({i, i}));
+    EXPECT_EQ(browser.run("const s = region.read(); s.release(); return [region.sequence, s.length];"),
+              Json::array({i, i}));
   }
 }
 
@@ -191,12 +200,17 @@ TEST_F(Exchange, LeasesKeepWritersOffAndReleasingLetsThemIn) {
   ASSERT_TRUE(publish(region, "first"));
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
-  ASSERT_EQ(browser.run("globalThis.region = await memio.open('t/lease'); globalThis.kept = region.read(); return kept.length;"), 5);
+  ASSERT_EQ(
+      browser.run(
+          "globalThis.region = await memio.open('t/lease'); globalThis.kept = region.read(); return kept.length;"),
+      5);
   ASSERT_TRUE(publish(region, "second"));
   const auto refused = publish(region, "third");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::busy);
-  EXPECT_EQ(browser.run("const t = new TextDecoder().decode(kept.data.slice()); kept.release(); kept.release(); return t;"), "first");
+  EXPECT_EQ(
+      browser.run("const t = new TextDecoder().decode(kept.data.slice()); kept.release(); kept.release(); return t;"),
+      "first");
   EXPECT_TRUE(publish(region, "third"));
 }
 

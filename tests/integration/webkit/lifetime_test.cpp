@@ -24,12 +24,14 @@ class Lifetime : public WebKitTest {
  protected:
   void SetUp() override {
     GError* error = nullptr;
-    ASSERT_TRUE(memio_webkit_allow(memio_.get(), "page://host", "t/**", static_cast<MemioWebkitRights>(MEMIO_WEBKIT_ALL), &error));
+    ASSERT_TRUE(memio_webkit_allow(memio_.get(), "page://host", "t/**", MEMIO_WEBKIT_ALL, &error));
   }
   // A page that has the region open twice and holds a lease. The native handle is the third.
   bool open_in(Browser& browser) {
-    return browser.run("globalThis.a = await memio.open('t/life'); globalThis.b = await memio.open('t/life', {access: 'write'});"
-                       "globalThis.kept = a.read(); return kept.length;") == 1 &&
+    return browser.run(
+               "globalThis.a = await memio.open('t/life'); globalThis.b = await memio.open('t/life', {access: "
+               "'write'});"
+               "globalThis.kept = a.read(); return kept.length;") == 1 &&
            handles("t/life") == 3;
   }
   Region region_ = [this] {
@@ -112,7 +114,8 @@ TEST_F(Lifetime, ManyDocumentsLeaveNoDescriptorsHere) {
     round();
     if (HasFatalFailure()) return;
   }
-  EXPECT_TRUE(run_until([&] { return open_fds().size() <= before; })) << open_fds().size() << " after, " << before << " before";
+  EXPECT_TRUE(run_until([&] { return open_fds().size() <= before; }))
+      << open_fds().size() << " after, " << before << " before";
   EXPECT_TRUE(run_until([&] { return daemon_.open_fds() <= daemon_before; }));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The measurement that the project is about: 100 MiB from a native program to a page, through a region and through what WebKit
-// offers for it, a custom URI scheme. Both in one run; the figures are printed.
+// The measurement that the project is about: 100 MiB from a native program to a page, through a region and through what
+// WebKit offers for it, a custom URI scheme. Both in one run; the figures are printed.
 #include <cstring>
 #include <iostream>
 
@@ -16,7 +16,8 @@ constexpr std::size_t size = std::size_t{100} << 20;
 void serve(WebKitURISchemeRequest* request, gpointer) {
   if (std::strcmp(webkit_uri_scheme_request_get_path(request), "/page") == 0) {
     constexpr std::string_view page = "<!doctype html><title>t</title>";
-    const webext::ObjectPtr<GInputStream> stream(g_memory_input_stream_new_from_data(page.data(), page.size(), nullptr));
+    const webext::ObjectPtr<GInputStream> stream(
+        g_memory_input_stream_new_from_data(page.data(), page.size(), nullptr));
     webkit_uri_scheme_request_finish(request, stream.get(), page.size(), "text/html");
     return;
   }
@@ -53,7 +54,8 @@ TEST_F(WebKitTest, AHundredMebibytesAreReadableAtOnce) {
       snapshot.release();
     }));
     return true;
-  )js"), true);
+  )js"),
+            true);
   const auto place = region.begin(size);
   ASSERT_TRUE(place);
   std::memset(place->data(), 'x', size);
@@ -74,8 +76,8 @@ TEST_F(WebKitTest, AHundredMebibytesAreReadableAtOnce) {
   const auto epoch = std::chrono::duration_cast<std::chrono::milliseconds>(published.time_since_epoch()).count();
   std::cout << "100 MiB, native to page: readable " << shared["ready"] << " ms after the change event (which came "
             << shared["at"].get<std::int64_t>() - epoch << " ms after the publish), all of it read in "
-            << shared["first"] << " ms, again in " << shared["second"] << " ms; fetched by a URI scheme in " << fetched["ready"]
-            << " ms" << std::endl;
+            << shared["first"] << " ms, again in " << shared["second"] << " ms; fetched by a URI scheme in "
+            << fetched["ready"] << " ms" << std::endl;
   EXPECT_LT(shared["ready"].get<double>(), 5);
   EXPECT_GT(fetched["ready"].get<double>(), 20 * 5);
 }

@@ -14,8 +14,9 @@ void WebKitTest::SetUpTestSuite() {
 WebKitTest::WebKitTest() : client_(daemon_.connect()), memio_(memio_webkit_new()) {
   memio_webkit_set_socket_path(memio_.get(), daemon_.socket_path().c_str());
   GError* error = nullptr;
-  const auto all = static_cast<MemioWebkitRights>(MEMIO_WEBKIT_ALL);
-  if (!memio_webkit_allow(memio_.get(), "https://app.local", "t/**", all, &error)) throw std::runtime_error(error->message);
+  const auto all = MEMIO_WEBKIT_ALL;
+  if (!memio_webkit_allow(memio_.get(), "https://app.local", "t/**", all, &error))
+    throw std::runtime_error(error->message);
 }
 
 Region WebKitTest::make_region(const std::string& name, std::uint64_t capacity, unsigned slots) {

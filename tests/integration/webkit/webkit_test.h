@@ -28,7 +28,8 @@ class WebKitTest : public testing::Test {
 };
 
 // "publish this text natively", in one line.
-Result<std::uint64_t> publish(Region& region, std::string_view text, std::optional<std::uint64_t> version = std::nullopt);
+Result<std::uint64_t> publish(Region& region, std::string_view text,
+                              std::optional<std::uint64_t> version = std::nullopt);
 std::string text_of(Region& region);
 
 }  // namespace memio::test

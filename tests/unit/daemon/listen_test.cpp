@@ -21,7 +21,7 @@ TEST_F(ListenTest, MakesASocketOnlyItsOwnerCanUse) {
   const auto path = directory_ + "/sub/s";
   EXPECT_EQ(listen_at(path, false).error().system_errno, ENOENT);
   ASSERT_TRUE(listen_at(path, true));
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }

@@ -25,9 +25,11 @@ std::shared_ptr<Region> make_region(std::uint64_t slots = 4) {
 // The memory as an opener maps it.
 class Mapped {
  public:
-  explicit Mapped(const Region& region) : fds_(std::move(*region.fds_for(Access::write))), geometry_(region.geometry()) {
+  explicit Mapped(const Region& region)
+      : fds_(std::move(*region.fds_for(Access::write))), geometry_(region.geometry()) {
     memory_ = ::mmap(nullptr, geometry_.total_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fds_.region.get(), 0);
-    leases_ = ::mmap(nullptr, format::lease_table_size(cells), PROT_READ | PROT_WRITE, MAP_SHARED, fds_.leases.get(), 0);
+    leases_ =
+        ::mmap(nullptr, format::lease_table_size(cells), PROT_READ | PROT_WRITE, MAP_SHARED, fds_.leases.get(), 0);
   }
   Mapped(const Mapped&) = delete;
   Mapped& operator=(const Mapped&) = delete;

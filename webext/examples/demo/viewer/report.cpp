@@ -13,7 +13,7 @@ using nlohmann::json;
 
 // What is wanted is well below what is usual, so that a busy machine without a graphics card passes: usual are 100, 30
 // and 1.
-constexpr double least_updates_per_second = 20;
+constexpr double least_updates_per_second = 50;
 constexpr double least_frames_per_second = 5;
 constexpr double most_ready_ms = 5;
 

@@ -38,8 +38,7 @@ int Viewer::run() {
 
 bool Viewer::attach() {
   g_autoptr(GError) error = nullptr;
-  if (!memio_webkit_allow(memio_, PageScheme::origin, "demo/**", static_cast<MemioWebkitRights>(MEMIO_WEBKIT_ALL),
-                          &error) ||
+  if (!memio_webkit_allow(memio_, PageScheme::origin, "demo/**", MEMIO_WEBKIT_ALL, &error) ||
       !memio_webkit_attach_context(memio_, context_, &error)) {
     complain(error->message);
     return false;
