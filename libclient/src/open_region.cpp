@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -31,15 +32,26 @@ OpenRegion::~OpenRegion() {
   if (handle_) core_->close_handle(*handle_);
 }
 
+Result<std::optional<Reader::Leased>> OpenRegion::lease(std::optional<std::uint64_t> last_seen) {
+  if (!memory_.geometry().classic()) return reader_.lease(last_seen, copies_.front().bytes);
+  auto free = std::ranges::find(copies_, false, &Copy::in_use);
+  if (free == copies_.end()) free = copies_.emplace(copies_.end());
+  auto leased = reader_.lease(last_seen, free->bytes);
+  if (!leased || !*leased) return leased;
+  free->in_use = true;
+  (*leased)->slot = static_cast<unsigned>(free - copies_.begin());
+  return leased;
+}
+
 Result<std::optional<Snapshot>> OpenRegion::read(std::optional<std::uint64_t> last_seen) {
-  auto leased = reader_.lease(last_seen, classic_copy_);
+  auto leased = lease(last_seen);
   if (!leased) return fail(std::move(leased.error()));
   if (!*leased) return std::optional<Snapshot>();
   return std::optional<Snapshot>(snapshot(**leased));
 }
 
 Result<Snapshot> OpenRegion::read() {
-  auto leased = reader_.lease(std::nullopt, classic_copy_);
+  auto leased = lease(std::nullopt);
   if (!leased) return fail(std::move(leased.error()));
   return snapshot(**leased);
 }

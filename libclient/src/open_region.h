@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -30,7 +31,10 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   Result<std::optional<Snapshot>> read(std::optional<std::uint64_t> last_seen);
   // Ends a snapshot. If it was the last one and the Region is gone, this object is gone afterwards.
   void release(unsigned slot) noexcept {
-    reader_.release(slot);
+    if (memory_.geometry().classic())
+      copies_[slot].in_use = false;
+    else
+      reader_.release(slot);
     if (--snapshots_ == 0) outlived_.reset();
   }
   // The Region goes: events and the writer lock end now, the rest with the last snapshot.
@@ -59,6 +63,7 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   void set_write_timeout(std::chrono::milliseconds timeout) noexcept { write_timeout_ = timeout; }
 
  private:
+  Result<std::optional<Reader::Leased>> lease(std::optional<std::uint64_t> last_seen);
   Snapshot snapshot(const Reader::Leased& leased) noexcept;
 
   std::shared_ptr<ClientCore> core_;
@@ -70,7 +75,13 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   Reader reader_;
   std::size_t snapshots_ = 0;
   std::shared_ptr<OpenRegion> outlived_;  // this object, while snapshots have outlived the Region
-  std::vector<std::byte> classic_copy_;
+  // A classic region cannot be leased, so a snapshot of it is a copy. There are as many as there were snapshots at
+  // once.
+  struct Copy {
+    std::vector<std::byte> bytes;
+    bool in_use = false;
+  };
+  std::deque<Copy> copies_{1};
   std::chrono::milliseconds write_timeout_{1000};
   UniqueFd wait_epoll_;  // made by the first wait()
   std::optional<std::size_t> subscription_;

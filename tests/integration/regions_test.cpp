@@ -163,6 +163,20 @@ TEST_F(Regions, AClassicRegionIsWhatMemioTauriProgramsReadThroughProc) {
   }
 }
 
+TEST_F(Regions, SnapshotsOfAClassicRegionKeepTheirBytesWhileOthersAreRead) {
+  auto client = daemon_.connect();
+  auto region = client.create("c", {.capacity = 1 << 20, .slots = 1});
+  ASSERT_TRUE(region->write(bytes("first")));
+  auto first = region->read();
+  ASSERT_TRUE(region->write(bytes(std::string(1 << 20, 'x'))));
+  auto second = region->read();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(text(first->data()), "first");
+  EXPECT_EQ(second->data().size(), 1U << 20);
+  first = region->read();
+  EXPECT_EQ(first->data().size(), 1U << 20);
+}
+
 TEST_F(Regions, AReaderCannotMapItForWritingThroughItsDescriptor) {
   auto client = daemon_.connect();
   auto region = client.create("a", {.capacity = 16});

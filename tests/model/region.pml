@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: MIT
 //
-// A model of what programs do with a snapshot region's shared words: the writer lock, choosing a slot, publishing, leasing,
-// arming and ringing, waiting for a slot, dying at any step, and memiod clearing up after the dead. run.py checks it with
-// Spin in several sizes, and checks that it notices the mistakes that one could make (the MISTAKE_... macros).
+// A model of what programs do with a snapshot region's shared words: the writer lock, choosing a slot, publishing,
+// leasing, arming and ringing, waiting for a slot, dying at any step, and memiod clearing up after the dead. run.py
+// checks it with Spin in several sizes, and checks that it notices the mistakes that one could make (the MISTAKE_...
+// macros).
 //
-// One statement here is one access to shared memory, or one system call; statements of different processes interleave in
-// every possible way, and all see one memory. That is sequential consistency, which the real machine gives only to the
-// accesses that ask for it. It suffices, because each property rests on pairs of "store mine, then load yours", and all
-// of these are memory_order_seq_cst in the C++ code (region_memory.h, writer.cpp, reader.cpp) and in REGION_FORMAT.md:
-// `leases` then `latest`, `latest` then `leases` and `armed`, `armed` then `latest`, `slot_wanted` then `leases`, `leases`
-// then `slot_wanted`. What is weaker there only carries data in one direction: the lock hands on what was written under
-// it (acquire, release), `latest` hands on a payload (acquire, and the compare-and-swap releases), a cleared lease hands
-// back a slot. A payload is modelled as three steps: garbage, then whole, then published; a reader looks twice.
+// One statement here is one access to shared memory, or one system call; statements of different processes interleave
+// in every possible way, and all see one memory. That is sequential consistency, which the real machine gives only to
+// the accesses that ask for it. It suffices, because each property rests on pairs of "store mine, then load yours",
+// and all of these are memory_order_seq_cst in the C++ code (region_memory.h, writer.cpp, reader.cpp) and in
+// REGION_FORMAT.md: `leases` then `latest`, `latest` then `leases` and `armed`, `armed` then `latest`, `slot_wanted`
+// then `leases`, `leases` then `slot_wanted`. What is weaker there only carries data in one direction: the lock hands
+// on what was written under it (acquire, release), `latest` hands on a payload (acquire, and the compare-and-swap
+// releases), a cleared lease hands back a slot. A payload is modelled as three steps: garbage, then whole, then
+// published; a reader looks just before it releases.
 //
 // Time is left out: who may give up, gives up at any moment or never.
 //
 // What is checked:
-//   - no torn read: a slot whose lease was validated holds the publish that `latest` named, from then until the release;
-//   - nobody waits for ever: Spin reports every state in which nothing can happen any more and somebody has not ended. A subscriber ends
-//     when it sleeps, all writers have ended and it has seen the latest publish; so a lost wake-up is such a state. A writer
-//     without a deadline ends when it has published, so a stuck lock or a lost slot is one, too;
+//   - no torn read: a slot whose lease was validated holds the publish that `latest` named, from then until the
+//     release;
+//   - nobody waits for ever: Spin reports every state in which nothing can happen any more and somebody has not ended.
+//     A subscriber ends when it sleeps, all writers have ended and it has seen the latest publish; so a lost wake-up
+//     is such a state. A writer without a deadline ends when it has published, so a stuck lock or a lost slot is one,
+//     too;
 //   - at the end the lock is free, no slot is leased, and every publish that was not cut short has happened.
 
 #ifndef SLOTS
@@ -44,7 +48,7 @@
 #define COPYING 0     /* these copy the payload without leasing it, and throw torn copies away */
 #endif
 #ifndef HOLDING
-#define HOLDING 0     /* these keep the last but one publish, which leaves room for the last, until all has been published */
+#define HOLDING 0     /* these keep the last but one publish, which leaves room for one more, until that has come */
 #endif
 #ifndef CRASHES
 #define CRASHES 2
@@ -162,7 +166,8 @@ end:
 /* Time passes for those who have a deadline. */
 #if IMPATIENT
 #define TIME_MAY_BE_UP if :: me < IMPATIENT -> late = 1 :: skip fi
-#define TIME_IS_UP_FOR(sleepers) :: atomic { me < IMPATIENT && (sleepers & MINE) -> sleepers = sleepers & ~MINE; late = 1 }
+#define TIME_IS_UP_FOR(sleepers)                              \
+  :: atomic { me < IMPATIENT && (sleepers & MINE) -> sleepers = sleepers & ~MINE; late = 1 }
 #else
 #define TIME_MAY_BE_UP skip
 #define TIME_IS_UP_FOR(sleepers)
@@ -358,7 +363,7 @@ end:
   :: DIE                                                      \
   fi
 
-/* One that subscribes reads until it has had the latest publish of all, sleeping by the doorbell; others just a few times. */
+/* One that subscribes reads until it has had the last publish, sleeping by the doorbell; others just a few times. */
 proctype Reader(byte me; bit subscribes) {
   byte reads, seen, sequence, slot, copy;
 

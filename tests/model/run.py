@@ -4,8 +4,8 @@
 
     run.py SPIN CC everybody|other-sizes|mistakes|NAME...
 
-Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the search
-with an error.
+Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the
+search with an error.
 """
 
 import pathlib
@@ -48,7 +48,7 @@ MISTAKES = {
     "ARMS_WITHOUT_ANOTHER_LOOK": size(writers=1, subscribers=1, crashes=0),
     "WRITER_CLEARS_ARMED": size(writers=2, subscribers=1, crashes=0),
     "SLEEPS_WITHOUT_ANOTHER_LOOK": size(writers=1, publishes=2, readers=1, slots=2, crashes=0),
-    "A_LATE_LEASE_WAKES_NOBODY": size(writers=1, publishes=3, readers=1, reads=3, slots=2, holding=1, crashes=0),
+    "A_LATE_LEASE_WAKES_NOBODY": SIZES["a reader that holds"],
     "LATE_SLEEPER_KEEPS_THE_WAKE_UP": size(writers=3, impatient=1, crashes=0),
     "RINGS_WITHOUT_THE_LOCK": size(writers=1, subscribers=1),
     "BROKER_DOES_NOT_RING": size(writers=1, subscribers=1),
@@ -67,7 +67,8 @@ def verify(definitions, optimisation):
         arguments = [f"-D{name}={value}" for name, value in definitions.items()]
         output = run(SPIN, "-a", *arguments, str(MODEL))
         # COLLAPSE: states in less memory, still all of them. At most 3 GB.
-        output += run(CC, optimisation, "-w", "-DSAFETY", "-DNOCLAIM", "-DCOLLAPSE", "-DMEMLIM=3000", "-o", "pan", "pan.c")
+        options = ["-w", "-DSAFETY", "-DNOCLAIM", "-DCOLLAPSE", "-DMEMLIM=3000"]
+        output += run(CC, optimisation, *options, "-o", "pan", "pan.c")
         if not pathlib.Path(directory, "pan").exists():
             sys.exit(f"no verifier:\n{output}")
         return run("./pan", "-m1000000", "-w24")
@@ -82,7 +83,8 @@ def main():
         if name not in WANTED and group not in WANTED:
             continue
         start = time.monotonic()
-        output = verify(definitions, "-O2" if holds else "-O0")  # a mistake is found before an optimiser is done
+        # A mistake is found before an optimiser would be done.
+        output = verify(definitions, "-O2" if holds else "-O0")
         errors = re.search(r"errors: (\d+)", output)
         states = re.search(r"(\d+) states, stored", output)
         complete = "too small" not in output and "not completed" not in output and "Search aborted" not in output

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """memiod's clients once more, in Python, written from proto/PROTOCOL.md and proto/REGION_FORMAT.md alone.
 
-For tests only: it is slow, and shows that the documents say everything that a second implementation needs. Names and order
-are those of the documents' algorithms.
+For tests only: it is slow, and shows that the documents say everything that a second implementation needs. Names and
+order are those of the documents' algorithms.
 """
 
 import ctypes
@@ -175,7 +175,8 @@ class Handle:
         for offset, size, value in fields:
             if Word(directory + offset, size).load(RELAXED) != value:
                 raise Error("corrupt", f"the directory's field at {offset}")
-        if Word(self.table).load(RELAXED) != LEASE_TABLE_MAGIC or Word(self.table + 8, 4).load(RELAXED) != FORMAT_VERSION:
+        fields = ((0, 8, LEASE_TABLE_MAGIC), (8, 4, FORMAT_VERSION))
+        if any(Word(self.table + offset, size).load(RELAXED) != value for offset, size, value in fields):
             raise Error("corrupt", "the lease table's magic or version")
         self.latest = Word(directory + 64)
         self.writer = Word(directory + 128, 4)
