@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "webkit_test.h"
 
+#include "support/fd_leak_check.h"
+
 namespace memio::test {
 
 void WebKitTest::SetUpTestSuite() {
@@ -17,6 +19,17 @@ WebKitTest::WebKitTest() : client_(daemon_.connect()), memio_(memio_webkit_new()
   const auto all = MEMIO_WEBKIT_ALL;
   if (!memio_webkit_allow(memio_.get(), "https://app.local", "t/**", all, &error))
     throw std::runtime_error(error->message);
+  EXPECT_TRUE(client_.list());  // once this is answered, memiod has settled
+  daemon_fds_ = daemon_.open_fds();
+}
+
+WebKitTest::~WebKitTest() {
+  const auto regions = client_.list();
+  if (!regions) return;  // a test that ended its memiod
+  for (const auto& region : *regions) EXPECT_TRUE(client_.remove(region.name));
+  EXPECT_TRUE(run_until([&] { return daemon_.open_fds() <= daemon_fds_; }))
+      << "memiod has " << daemon_.open_fds() << " descriptors open, " << daemon_fds_ << " before";
+  for (const auto& [fd, file] : open_fds()) EXPECT_EQ(file.find("memfd:memio"), std::string::npos) << fd << ' ' << file;
 }
 
 Region WebKitTest::make_region(const std::string& name, std::uint64_t capacity, unsigned slots) {
