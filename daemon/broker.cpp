@@ -37,11 +37,19 @@ Broker::Broker(EventLoop& loop, const Limits& limits)
     : loop_(loop),
       limits_(limits),
       registry_(limits_),
-      hub_(loop, registry_),
+      doorbells_(loop),
+      hub_(doorbells_, registry_),
+      idle_shrink_(loop, doorbells_),
       linger_(loop, registry_, limits_.linger, limits_.claims),
       spare_(spare_descriptor()) {
   registry_.on_change([this](const auto& region, auto change) {
-    if (change == Registry::Change::removed) linger_.forget(*region);
+    if (change == Registry::Change::created) {
+      idle_shrink_.add(region);
+    } else {
+      linger_.forget(*region);
+      idle_shrink_.forget(*region);
+      doorbells_.forget(region);
+    }
     hub_.on_registry_change(region, change);
   });
   if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);

@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 
+#include "doorbells.h"
 #include "event_loop.h"
+#include "idle_shrink.h"
 #include "linger.h"
 #include "registry.h"
 #include "session.h"
@@ -47,7 +49,9 @@ class Broker {
   EventLoop& loop_;
   Limits limits_;
   Registry registry_;
+  Doorbells doorbells_;
   WatchHub hub_;
+  IdleShrink idle_shrink_;
   Linger linger_;
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<Listener> listeners_;

@@ -15,6 +15,8 @@
 #include <climits>
 #include <memory>
 
+#include "memio/shrink.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -304,6 +306,39 @@ bool Region::is_writing(std::uint32_t cell) const noexcept {
   return (directory_->writer.load(std::memory_order_relaxed) & ~format::writer_waiting) == cell + 1;
 }
 
+void Region::set_own_leases(std::uint64_t leases) noexcept {
+  lease_table_->cells[own_cell].leases.store(leases, std::memory_order_seq_cst);
+  if (leases != 0 || lease_table_->slot_wanted.load(std::memory_order_seq_cst) == 0) return;
+  lease_table_->slot_wanted.store(0, std::memory_order_relaxed);
+  futex_wake_all(lease_table_->slot_wanted);
+}
+
+Result<Region::ShrinkStep> Region::shrink_step(std::uint64_t place) {
+  const auto slot = static_cast<unsigned>(place / geometry().stride);
+  // Leased for this step alone: if memiod dies in it the slot stays leased until the next memiod is here.
+  set_own_leases(std::uint64_t{1} << slot);
+  auto step = shrink_leased(slot, place);
+  set_own_leases(0);
+  return step;
+}
+
+Result<Region::ShrinkStep> Region::shrink_leased(unsigned slot, std::uint64_t place) {
+  constexpr std::uint64_t at_once = std::uint64_t{4} << 20;  // some milliseconds' work
+  // A writer that is at work may have chosen this slot before it could see the lease. One that begins now sees it.
+  if (directory_->writer.load(std::memory_order_seq_cst) != 0) return ShrinkStep{.later = true};
+  const auto latest = directory_->latest.load(std::memory_order_seq_cst);
+  const auto used = std::min(lease_table_->cells_used.load(std::memory_order_seq_cst), spec_.cells);
+  const auto leases = format::leases_of_others({lease_table_->cells, used}, own_cell);
+  auto extent = format::unneeded_part(region_.get(), geometry(), slot, latest, leases);
+  const auto end = geometry().slot_offset(slot + 1);
+  if (extent.length == 0) return ShrinkStep{.next = end, .later = format::index_of(latest) != slot};
+  extent.offset = std::max(extent.offset, place);
+  extent.length = std::min(end - extent.offset, at_once);
+  auto freed = format::punch_hole(region_.get(), extent);
+  if (!freed) return fail(std::move(freed.error()));
+  return ShrinkStep{.next = extent.offset + extent.length};
+}
+
 bool Region::arm(std::uint64_t seen) noexcept {
   lease_table_->cells[own_cell].armed.store(seen + 1, std::memory_order_seq_cst);
   return format::sequence_of(directory_->latest.load(std::memory_order_seq_cst)) == seen;
@@ -323,6 +358,8 @@ void Region::ring() noexcept {
 void Region::disarm() noexcept { lease_table_->cells[own_cell].armed.store(0, std::memory_order_relaxed); }
 
 protocol::Region Region::info() const {
+  std::optional<std::uint64_t> shrink_after;
+  if (spec_.shrink_after) shrink_after = static_cast<std::uint64_t>(spec_.shrink_after->count());
   return {.name = spec_.name,
           .generation = spec_.generation,
           .layout = geometry().layout,
@@ -331,6 +368,8 @@ protocol::Region Region::info() const {
           .stride = geometry().stride,
           .lifetime = spec_.lifetime,
           .exclusive = spec_.exclusive,
+          .huge_pages = geometry().huge_pages,
+          .shrink_after = shrink_after,
           .sequence = sequence(),
           .handles = handles_};
 }

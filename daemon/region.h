@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +25,9 @@ class Region {
     Geometry geometry;
     protocol::Lifetime lifetime = protocol::Lifetime::session;
     std::uint64_t generation = 0;
-    std::uint32_t cells = 0;  // of the lease table, the broker's own included
-    bool exclusive = false;   // only the creator may write
+    std::uint32_t cells = 0;                                  // of the lease table, the broker's own included
+    bool exclusive = false;                                   // only the creator may write
+    std::optional<std::chrono::milliseconds> shrink_after{};  // when idle for so long
   };
 
   struct Fds {
@@ -46,6 +49,7 @@ class Region {
   [[nodiscard]] std::uint64_t generation() const noexcept { return spec_.generation; }
   [[nodiscard]] protocol::Lifetime lifetime() const noexcept { return spec_.lifetime; }
   [[nodiscard]] bool exclusive() const noexcept { return spec_.exclusive; }
+  [[nodiscard]] std::optional<std::chrono::milliseconds> shrink_after() const noexcept { return spec_.shrink_after; }
   [[nodiscard]] const Geometry& geometry() const noexcept { return spec_.geometry; }
   [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
   [[nodiscard]] std::uint32_t cells() const noexcept { return spec_.cells; }
@@ -86,6 +90,14 @@ class Region {
   [[nodiscard]] std::vector<std::uint64_t> leases_of(std::uint32_t cell) const;
   [[nodiscard]] bool is_writing(std::uint32_t cell) const noexcept;
 
+  // A bounded part of giving back the memory of stale slots, from byte `place` of the region on (REGION_FORMAT.md,
+  // "Shrinking"). Error: read_only if the region is sealed; system.
+  struct ShrinkStep {
+    std::uint64_t next = 0;  // the place to go on from; the end of the slots if there is nothing left
+    bool later = false;      // a writer is at work, or a slot is leased: begin again another time
+  };
+  Result<ShrinkStep> shrink_step(std::uint64_t place);
+
   // For version notifications: asks the publisher of `seen` + 1 to ring. False if it has been published already.
   [[nodiscard]] bool arm(std::uint64_t seen) noexcept;
   void disarm() noexcept;
@@ -101,6 +113,8 @@ class Region {
   Result<void> map_files();
   Result<void> write_formats();
   void clear_cell(std::uint32_t cell) noexcept;
+  Result<ShrinkStep> shrink_leased(unsigned slot, std::uint64_t place);
+  void set_own_leases(std::uint64_t leases) noexcept;
 
   Spec spec_;
   UniqueFd region_;

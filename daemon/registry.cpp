@@ -9,23 +9,39 @@ namespace {
 
 constexpr std::uint64_t default_slots = 4;
 
+using ShrinkAfter = std::optional<std::chrono::milliseconds>;
+
+Result<ShrinkAfter> read_shrink_after(const std::optional<std::uint64_t>& milliseconds, bool exclusive,
+                                      std::uint64_t slots) {
+  constexpr std::uint64_t least = 10;
+  constexpr std::uint64_t most = 7UL * 24 * 3600 * 1000;
+  if (!milliseconds) return ShrinkAfter();
+  if (*milliseconds < least || *milliseconds > most)
+    return fail(Errc::invalid_shrink_after, "shrinkAfter is " + std::to_string(least) + " to " + std::to_string(most) +
+                                                " milliseconds, not " + std::to_string(*milliseconds));
+  if (exclusive)
+    return fail(Errc::invalid_shrink_after,
+                "shrinkAfter is not for exclusive regions: the seal against writing keeps their memory");
+  if (slots == 1)
+    return fail(Errc::invalid_shrink_after, "shrinkAfter is not for classic regions: their one slot is never stale");
+  return ShrinkAfter(*milliseconds);
+}
+
 }  // namespace
 
-Result<Geometry> Registry::check_new(const std::string& name, protocol::Layout layout, std::uint64_t slots,
-                                     std::uint64_t capacity) const {
+Result<void> Registry::check_new(const std::string& name, const Result<Geometry>& geometry) const {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   if (regions_.contains(name))
     return fail(Errc::region_exists, "there is a region " + name + " already; open it, or remove it first");
   if (regions_.size() >= limits_.regions)
     return fail(Errc::limit_exceeded,
                 "memiod has all the " + std::to_string(limits_.regions) + " regions that it may have; remove some");
-  auto geometry = Geometry::make(layout, slots, capacity);
-  if (!geometry) return geometry;
+  if (!geometry) return fail(geometry.error());
   if (geometry->total_size() > limits_.region_bytes)
     return fail(Errc::invalid_capacity, std::to_string(geometry->slots) + " slots of " +
                                             std::to_string(geometry->capacity) + " bytes are more than the " +
                                             std::to_string(limits_.region_bytes) + " bytes that a region may have");
-  return geometry;
+  return {};
 }
 
 void Registry::add(const std::shared_ptr<Region>& region) {
@@ -34,22 +50,29 @@ void Registry::add(const std::shared_ptr<Region>& region) {
 }
 
 Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameters& parameters) {
-  auto geometry = check_new(parameters.name, parameters.layout.value_or(protocol::Layout::memio64),
-                            parameters.slots.value_or(default_slots), parameters.capacity);
-  if (!geometry) return fail(std::move(geometry.error()));
+  const auto geometry =
+      Geometry::make(parameters.layout.value_or(protocol::Layout::memio64), parameters.slots.value_or(default_slots),
+                     parameters.capacity, parameters.huge_pages.value_or(false));
+  if (auto checked = check_new(parameters.name, geometry); !checked) return fail(std::move(checked.error()));
+  const bool exclusive = parameters.exclusive.value_or(false);
+  const auto shrink_after = read_shrink_after(parameters.shrink_after, exclusive, geometry->slots);
+  if (!shrink_after) return fail(shrink_after.error());
   auto region = Region::create({.name = parameters.name,
                                 .geometry = *geometry,
                                 .lifetime = parameters.lifetime.value_or(protocol::Lifetime::session),
                                 .generation = ++last_generation_,
                                 .cells = limits_.handles_per_region + 1,
-                                .exclusive = parameters.exclusive.value_or(false)});
+                                .exclusive = exclusive,
+                                .shrink_after = *shrink_after});
   if (region) add(*region);
   return region;
 }
 
 Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds) {
-  auto geometry = check_new(parameters.name, parameters.layout, parameters.slots, parameters.capacity);
-  if (!geometry) return fail(std::move(geometry.error()));
+  const auto geometry = Geometry::make(parameters.layout, parameters.slots, parameters.capacity, parameters.huge_pages);
+  if (auto checked = check_new(parameters.name, geometry); !checked) return fail(std::move(checked.error()));
+  const auto shrink_after = read_shrink_after(parameters.shrink_after, parameters.exclusive, geometry->slots);
+  if (!shrink_after) return fail(shrink_after.error());
   if (parameters.cells < 2 || parameters.cells > format::max_cells)
     return fail(Errc::not_the_region, "a lease table has 2 to " + std::to_string(format::max_cells) + " cells, not " +
                                           std::to_string(parameters.cells));
@@ -58,7 +81,8 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
                                .lifetime = parameters.lifetime,
                                .generation = ++last_generation_,
                                .cells = static_cast<std::uint32_t>(parameters.cells),
-                               .exclusive = parameters.exclusive},
+                               .exclusive = parameters.exclusive,
+                               .shrink_after = *shrink_after},
                               std::move(fds));
   if (!region) return region;
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);

@@ -20,8 +20,8 @@ class Registry {
 
   explicit Registry(const Limits& limits) : limits_(limits) {}
 
-  // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, region_exists,
-  // limit_exceeded, out_of_resources.
+  // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, invalid_shrink_after,
+  // region_exists, limit_exceeded, out_of_resources.
   Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters);
   // Takes over a region that an earlier memiod made, from a client that has it open. Errors: as create(), and
   // not_the_region.
@@ -38,8 +38,7 @@ class Registry {
 
  private:
   // What keeps a region of that name and size from being added, if anything.
-  Result<Geometry> check_new(const std::string& name, protocol::Layout layout, std::uint64_t slots,
-                             std::uint64_t capacity) const;
+  Result<void> check_new(const std::string& name, const Result<Geometry>& geometry) const;
   void add(const std::shared_ptr<Region>& region);
 
   const Limits& limits_;

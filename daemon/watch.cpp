@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "watch.h"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 
-#include "log.h"
 #include "memio/region_name.h"
 
 namespace memio::broker {
@@ -72,6 +69,10 @@ void Watch::flush() {
   }
 }
 
+WatchHub::WatchHub(Doorbells& doorbells, Registry& registry) : doorbells_(doorbells), registry_(registry) {
+  doorbells_.on_publish([this](const std::shared_ptr<Region>& region) { on_publish(region); });
+}
+
 void WatchHub::add(Watch& watch) {
   watches_.push_back(&watch);
   watch.start(registry_);
@@ -82,9 +83,8 @@ void WatchHub::add(Watch& watch) {
 
 void WatchHub::remove(Watch& watch) {
   std::erase(watches_, &watch);
-  std::vector<std::shared_ptr<Region>> regions;
-  for (const auto& [generation, listened] : listened_) regions.push_back(listened.region);
-  for (const auto& region : regions) update_listening(region);
+  for (const auto& [name, region] : registry_.regions())
+    if (watch.wants_versions(name)) update_listening(region);
 }
 
 bool WatchHub::anyone_wants_versions(const std::string& name) const {
@@ -93,7 +93,6 @@ bool WatchHub::anyone_wants_versions(const std::string& name) const {
 
 void WatchHub::on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change) {
   if (change == Registry::Change::created) update_listening(region);
-  if (change == Registry::Change::removed) listened_.erase(region->generation());
   for (Watch* watch : watches_) {
     watch->note(region, change == Registry::Change::created ? EventKind::created : EventKind::removed);
     watch->flush();
@@ -101,40 +100,13 @@ void WatchHub::on_registry_change(const std::shared_ptr<Region>& region, Registr
 }
 
 void WatchHub::update_listening(const std::shared_ptr<Region>& region) {
-  const auto generation = region->generation();
-  if (!anyone_wants_versions(region->name())) {
-    listened_.erase(generation);
-    region->disarm();
-    return;
-  }
-  if (listened_.contains(generation)) return;
-  // By edge: nobody ever reads a doorbell.
-  auto source = loop_.add_io(region->doorbell(), EPOLLIN | EPOLLET,
-                             [this, generation](std::uint32_t) { on_doorbell(generation); });
-  if (!source) {
-    log_warning("cannot tell of publishes of {}: {}", region->name(), source.error().text());
-    return;
-  }
-  listened_.emplace(generation, Listened{region, region->sequence(), std::move(*source)});
-  on_doorbell(generation);
+  if (anyone_wants_versions(region->name()))
+    doorbells_.listen(region);
+  else
+    doorbells_.stop(region);
 }
 
-void WatchHub::on_doorbell(std::uint64_t generation) {
-  const auto found = listened_.find(generation);
-  if (found == listened_.end()) return;
-  Listened& listened = found->second;
-  // A writer in a hurry could keep this look from ever ending, so it is given up after some tries; the ring that
-  // was missed with it is made good by ringing ourselves.
-  constexpr int tries = 16;
-  bool armed = false;
-  const auto before = listened.seen;
-  for (int i = 0; i < tries && !armed; ++i) {
-    listened.seen = listened.region->sequence();
-    armed = listened.region->arm(listened.seen);
-  }
-  if (!armed) listened.region->ring();
-  if (listened.seen == before) return;
-  const auto region = listened.region;
+void WatchHub::on_publish(const std::shared_ptr<Region>& region) {
   for (Watch* watch : watches_) {
     if (!watch->wants_versions(region->name())) continue;
     watch->note(region, EventKind::version);

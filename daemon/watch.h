@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "event_loop.h"
+#include "doorbells.h"
 #include "registry.h"
 
 namespace memio::broker {
@@ -63,10 +63,13 @@ class Watch {
   std::map<std::uint64_t, Queued> queued_;  // by generation
 };
 
-// All watches, and the doorbells they make memiod listen to.
+// All watches, and what they make memiod listen to.
 class WatchHub {
  public:
-  WatchHub(EventLoop& loop, Registry& registry) : loop_(loop), registry_(registry) {}
+  // Told of publishes from now on.
+  WatchHub(Doorbells& doorbells, Registry& registry);
+  WatchHub(const WatchHub&) = delete;
+  WatchHub& operator=(const WatchHub&) = delete;
 
   // Tells the watch what there is. It must be removed before it is destroyed.
   void add(Watch& watch);
@@ -75,22 +78,14 @@ class WatchHub {
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
 
  private:
-  // A region whose publishes somebody watches.
-  struct Listened {
-    std::shared_ptr<Region> region;
-    std::uint64_t seen = 0;
-    EventSource source;  // last: gone before the region, and with it the doorbell, may be
-  };
-
-  void on_doorbell(std::uint64_t generation);
+  void on_publish(const std::shared_ptr<Region>& region);
   // Starts and stops listening, as the watches want.
   void update_listening(const std::shared_ptr<Region>& region);
   [[nodiscard]] bool anyone_wants_versions(const std::string& name) const;
 
-  EventLoop& loop_;
+  Doorbells& doorbells_;
   Registry& registry_;
   std::vector<Watch*> watches_;
-  std::map<std::uint64_t, Listened> listened_;  // by generation
 };
 
 }  // namespace memio::broker

@@ -9,13 +9,13 @@ _memioctl_regions() {
 }
 
 _memioctl() {
-  local commands="list stat watch create put get rm"
+  local commands="list stat watch create put get shrink rm"
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command="" socket_path="" words=0 offers="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
       --socket) socket_path=${COMP_WORDS[++i]} ;;
-      --slots | --layout | --lifetime | --count | -o | --output) ((++i)) ;;
+      --slots | --layout | --lifetime | --shrink-after | --count | -o | --output) ((++i)) ;;
       # put has a --version with a number; memioctl by itself has one without.
       --version) [[ ! $command ]] || ((++i)) ;;
       -?*) ;;
@@ -28,7 +28,7 @@ _memioctl() {
     --socket | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
     --layout) mapfile -t COMPREPLY < <(compgen -W "memio64 memio24" -- "$word") && return ;;
     --lifetime) mapfile -t COMPREPLY < <(compgen -W "persistent linger" -- "$word") && return ;;
-    --slots | --count) return ;;
+    --slots | --shrink-after | --count) return ;;
     --version) [[ ! $command ]] || return ;;
   esac
 
@@ -36,7 +36,7 @@ _memioctl() {
     offers="--socket --json --help"
     case $command in
       "") offers+=" --version" ;;
-      create) offers+=" --slots --layout --lifetime" ;;
+      create) offers+=" --slots --layout --lifetime --huge-pages --shrink-after" ;;
       put) offers+=" --version --create" ;;
       get) offers+=" --output" ;;
       watch) offers+=" --versions --count" ;;

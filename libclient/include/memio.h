@@ -46,7 +46,8 @@ enum memio_error {
   MEMIO_DISCONNECTED = -16,
   MEMIO_TIMED_OUT = -17,
   MEMIO_PROTOCOL = -18, /* memiod refused the call itself, or answered with nonsense */
-  MEMIO_SYSTEM = -19    /* see memio_error_errno() */
+  MEMIO_SYSTEM = -19,   /* see memio_error_errno() */
+  MEMIO_INVALID_SHRINK_AFTER = -20
 };
 
 /* Of this thread's last failed call. The text is valid until the next one. */
@@ -73,7 +74,9 @@ struct memio_region_options {
   uint32_t slots;    /* 0: the default, 4 */
   enum memio_layout layout;
   enum memio_lifetime lifetime;
-  int exclusive; /* not 0: nobody but the creator can ever write it */
+  int exclusive;        /* not 0: nobody but the creator can ever write it */
+  int huge_pages;       /* not 0: mapped with huge pages where the system gives them; see memio_region_prefault() */
+  int64_t shrink_after; /* ms without a publish after which memiod shrinks it; 0: never */
 };
 
 MEMIO_EXPORT int memio_create(memio_client* client, const char* name, const struct memio_region_options* options,
@@ -90,6 +93,8 @@ struct memio_region_info {
   uint64_t stride;
   enum memio_lifetime lifetime;
   int exclusive;
+  int huge_pages;
+  int64_t shrink_after; /* 0: never */
   uint64_t sequence;
   uint64_t handles;
 };
@@ -152,6 +157,11 @@ MEMIO_EXPORT int memio_region_commit(memio_region* region, uint64_t* sequence);
 MEMIO_EXPORT int memio_region_commit_version(memio_region* region, uint64_t version, uint64_t* sequence);
 MEMIO_EXPORT void memio_region_abort(memio_region* region);
 MEMIO_EXPORT void memio_region_set_write_timeout(memio_region* region, int64_t timeout);
+
+/* Has the memory of all slots allocated and mapped now. */
+MEMIO_EXPORT int memio_region_prefault(memio_region* region);
+/* Gives the memory of stale slots back to the system. `freed`, in bytes, may be NULL. */
+MEMIO_EXPORT int memio_region_shrink(memio_region* region, uint64_t* freed);
 
 /* Leases the latest publish. */
 MEMIO_EXPORT int memio_region_read(memio_region* region, memio_snapshot** snapshot);

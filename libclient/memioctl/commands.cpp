@@ -151,6 +151,15 @@ Result<void> watch(Client& client, const WatchOptions& options, Output& output) 
   return {};
 }
 
+Result<void> shrink(Client& client, const std::string& name, Output& output) {
+  auto region = client.open(name, Access::write);
+  if (!region) return fail(std::move(region.error()));
+  auto freed = region->shrink();
+  if (!freed) return fail(std::move(freed.error()));
+  output.shrunk(name, *freed);
+  return {};
+}
+
 Result<void> remove(Client& client, const std::string& name) { return client.remove(name); }
 
 }  // namespace memio::ctl

@@ -45,6 +45,12 @@ void describe_create(CLI::App& app, Arguments& a, Command& command) {
   sub->add_option("--lifetime", a.create.region.lifetime, "persistent (default) or linger")
       ->transform(CLI::CheckedTransformer(lifetimes))
       ->type_name("LIFETIME");
+  sub->add_flag("--huge-pages", a.create.region.huge_pages, "Map it with huge pages where the system gives them");
+  sub->add_option_function<std::uint32_t>(
+         "--shrink-after",
+         [&a](std::uint32_t milliseconds) { a.create.region.shrink_after = std::chrono::milliseconds(milliseconds); },
+         "Give the memory of stale slots back when nothing was published for so many milliseconds")
+      ->type_name("MS");
   sub->callback([&] { command = [&](Client& client, Output& output) { return create(client, a.create, output); }; });
 }
 
@@ -80,6 +86,11 @@ void describe_inspection(CLI::App& app, Arguments& a, Command& command) {
   watch_command->add_option("--count", a.watch.count, "Stop after so many events")->type_name("N");
   watch_command->callback(
       [&] { command = [&](Client& client, Output& output) { return watch(client, a.watch, output); }; });
+
+  auto* shrink_command = app.add_subcommand("shrink", "Give the memory of a region's stale slots back to the system");
+  shrink_command->add_option("name", a.name, "The region's name")->required()->type_name("NAME");
+  shrink_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return shrink(client, a.name, output); }; });
 
   auto* remove_command = app.add_subcommand("rm", "Remove a region; programs that have it open keep it");
   remove_command->add_option("name", a.name, "The region's name")->required()->type_name("NAME");

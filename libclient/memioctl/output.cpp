@@ -43,6 +43,8 @@ Json to_json(const RegionInfo& region) {
           {"stride", region.stride},
           {"lifetime", word(region.lifetime)},
           {"exclusive", region.exclusive},
+          {"hugePages", region.huge_pages},
+          {"shrinkAfter", region.shrink_after ? Json(*region.shrink_after) : Json(nullptr)},
           {"sequence", region.sequence},
           {"handles", region.handles}};
 }
@@ -66,6 +68,12 @@ void print_table(std::ostream& to, const std::vector<std::vector<std::string>>& 
 
 std::string slots_word(const RegionInfo& region) {
   return region.slots == 1 ? "classic" : std::to_string(region.slots) + " slots";
+}
+
+std::string memory_words(const RegionInfo& region) {
+  std::string words = region.huge_pages ? ", huge pages" : "";
+  if (region.shrink_after) words += ", shrunk when idle for " + std::to_string(*region.shrink_after) + " ms";
+  return words;
 }
 
 }  // namespace
@@ -124,7 +132,7 @@ void Output::state(const RegionState& state) {
       << human_size(state.length) << '\n'
       << "  capacity   " << slots_word(region) << " of " << human_size(region.capacity) << ", layout "
       << word(region.layout) << '\n'
-      << "  memory     " << human_size(state.memory) << " in use\n"
+      << "  memory     " << human_size(state.memory) << " in use" << memory_words(region) << '\n'
       << "  lifetime   " << word(region.lifetime) << ", generation " << region.generation << '\n'
       << "  handles    " << region.handles << '\n';
   for (const auto& handle : state.handle_states) {
@@ -140,6 +148,13 @@ void Output::published(const std::string& name, std::uint64_t sequence, std::uin
     to_ << Json{{"name", name}, {"sequence", sequence}, {"length", length}}.dump(2) << '\n';
   else
     to_ << "published " << name << ": " << human_size(length) << ", sequence " << sequence << '\n';
+}
+
+void Output::shrunk(const std::string& name, std::uint64_t freed) {
+  if (json_)
+    to_ << Json{{"name", name}, {"freed", freed}}.dump(2) << '\n';
+  else
+    to_ << "gave back " << human_size(freed) << " of " << name << '\n';
 }
 
 void Output::event(const WatchEvent& event) {

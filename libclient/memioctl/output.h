@@ -18,6 +18,7 @@ class Output {
   void regions(std::span<const RegionInfo> regions);
   void state(const RegionState& state);
   void published(const std::string& name, std::uint64_t sequence, std::uint64_t length);
+  void shrunk(const std::string& name, std::uint64_t freed);
   void event(const WatchEvent& event);
 
  private:

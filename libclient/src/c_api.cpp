@@ -43,6 +43,7 @@ int c_code(Errc code) {
     case Errc::invalid_pattern: return MEMIO_INVALID_PATTERN;
     case Errc::invalid_capacity: return MEMIO_INVALID_CAPACITY;
     case Errc::invalid_slots: return MEMIO_INVALID_SLOTS;
+    case Errc::invalid_shrink_after: return MEMIO_INVALID_SHRINK_AFTER;
     case Errc::permission_denied: return MEMIO_PERMISSION_DENIED;
     case Errc::limit_exceeded: return MEMIO_LIMIT_EXCEEDED;
     case Errc::out_of_resources: return MEMIO_OUT_OF_RESOURCES;
@@ -95,10 +96,18 @@ int give_number(const Result<std::uint64_t>& result, uint64_t* out) {
 }
 
 memio_region_info c_info(const memio::RegionInfo& info) {
-  return {
-      info.name.c_str(), info.generation, static_cast<memio_layout>(info.layout),     static_cast<uint32_t>(info.slots),
-      info.capacity,     info.stride,     static_cast<memio_lifetime>(info.lifetime), info.exclusive ? 1 : 0,
-      info.sequence,     info.handles};
+  return {info.name.c_str(),
+          info.generation,
+          static_cast<memio_layout>(info.layout),
+          static_cast<uint32_t>(info.slots),
+          info.capacity,
+          info.stride,
+          static_cast<memio_lifetime>(info.lifetime),
+          info.exclusive ? 1 : 0,
+          info.huge_pages ? 1 : 0,
+          static_cast<int64_t>(info.shrink_after.value_or(0)),
+          info.sequence,
+          info.handles};
 }
 
 std::span<const std::byte> bytes(const void* data, size_t length) {
@@ -141,7 +150,9 @@ int memio_create(memio_client* client, const char* name, const memio_region_opti
     memio::RegionOptions cpp{.capacity = options->capacity,
                              .layout = static_cast<memio::Layout>(options->layout),
                              .lifetime = static_cast<memio::Lifetime>(options->lifetime),
-                             .exclusive = options->exclusive != 0};
+                             .exclusive = options->exclusive != 0,
+                             .huge_pages = options->huge_pages != 0};
+    if (options->shrink_after != 0) cpp.shrink_after = std::chrono::milliseconds(options->shrink_after);
     if (options->slots != 0) cpp.slots = options->slots;
     return give(client->client.create(name, cpp), region);
   });
@@ -229,6 +240,13 @@ int memio_region_commit_version(memio_region* region, uint64_t version, uint64_t
 void memio_region_abort(memio_region* region) { region->region.abort(); }
 void memio_region_set_write_timeout(memio_region* region, int64_t timeout) {
   region->region.set_write_timeout(std::chrono::milliseconds(timeout));
+}
+
+int memio_region_prefault(memio_region* region) {
+  return guarded([&] { return give_nothing(region->region.prefault()); });
+}
+int memio_region_shrink(memio_region* region, uint64_t* freed) {
+  return guarded([&] { return give_number(region->region.shrink(), freed); });
 }
 
 int memio_region_read(memio_region* region, memio_snapshot** snapshot) {

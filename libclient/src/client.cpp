@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -19,12 +20,17 @@ namespace {
 using Answer = detail::ClientCore::Answer;
 
 Json create_parameters(std::string_view name, const RegionOptions& options) {
+  std::optional<std::uint64_t> shrink_after;
+  if (options.shrink_after)
+    shrink_after = static_cast<std::uint64_t>(std::max<std::int64_t>(options.shrink_after->count(), 0));
   return protocol::to_json(protocol::CreateParameters{.name = std::string(name),
                                                       .capacity = options.capacity,
                                                       .slots = options.slots,
                                                       .layout = options.layout,
                                                       .lifetime = options.lifetime,
-                                                      .exclusive = options.exclusive});
+                                                      .exclusive = options.exclusive,
+                                                      .huge_pages = options.huge_pages,
+                                                      .shrink_after = shrink_after});
 }
 Json open_parameters(std::string_view name, Access access) {
   return protocol::to_json(protocol::OpenParameters{std::string(name), access});

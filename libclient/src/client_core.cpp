@@ -195,7 +195,7 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
   };
   if (!reply) return bad("a wrong field: " + reply.error().message);
   auto& [info, handle] = *reply;
-  const auto geometry = Geometry::make(info.layout, info.slots, info.capacity);
+  const auto geometry = Geometry::make(info.layout, info.slots, info.capacity, info.huge_pages);
   if (!geometry || geometry->stride != info.stride) return bad("an impossible region");
   if (handle.access != wanted) return bad("another access mode than was asked for");
   auto& fds = answer->fds;

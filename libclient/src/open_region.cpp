@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "client_core.h"
+#include "shrink.h"
 
 namespace memio {
 
@@ -129,6 +130,11 @@ Result<std::span<std::byte>> OpenRegion::begin(std::size_t length) {
   return payload;
 }
 
+Result<std::uint64_t> OpenRegion::shrink() {
+  if (writer_.begun()) return fail(Errc::misuse, "shrink() was called between begin() and commit()");
+  return memio::shrink(memory_, reader_, writer_, deadline_in(write_timeout_));
+}
+
 void OpenRegion::close(std::shared_ptr<OpenRegion> open) noexcept {
   if (!open) return;
   open->unsubscribe();
@@ -179,6 +185,9 @@ Result<std::uint64_t> Region::commit(const std::optional<std::uint64_t>& version
 }
 void Region::abort() noexcept { open_->writer().abort(); }
 void Region::set_write_timeout(std::chrono::milliseconds timeout) noexcept { open_->set_write_timeout(timeout); }
+
+Result<void> Region::prefault() { return open_->memory().prefault(); }
+Result<std::uint64_t> Region::shrink() { return open_->shrink(); }
 
 Result<Snapshot> Region::read() { return open_->read(); }
 Result<std::optional<Snapshot>> Region::read(std::uint64_t last_seen) { return open_->read(last_seen); }

@@ -43,6 +43,7 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   Result<void> subscribe(Token token, std::uint64_t last_seen);
   void unsubscribe() noexcept;
   Result<std::span<std::byte>> begin(std::size_t length);
+  Result<std::uint64_t> shrink();
 
   // For ClientCore's dispatch: whether there is a publish that the subscriber has not been told of, and whether the
   // next one will ring. If not, a writer was faster than this look, and another look is due.

@@ -120,6 +120,13 @@ Result<std::optional<Reader::Leased>> Reader::copy_classic(std::optional<std::ui
   return fail(Errc::busy, "a writer has left the region half-written; the next write mends it");
 }
 
+bool Reader::hold(unsigned slot) noexcept {
+  if (counts_[slot] != 0) return false;
+  set_leases(leases_ | bit(slot));
+  ++counts_[slot];
+  return true;
+}
+
 void Reader::release(unsigned slot) noexcept {
   if (memory_.geometry().classic() || --counts_[slot] != 0) return;
   end_lease(slot);

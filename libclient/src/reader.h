@@ -29,6 +29,9 @@ class Reader {
   Result<std::optional<Leased>> lease(std::optional<std::uint64_t> last_seen, std::vector<std::byte>& copy);
   void release(unsigned slot) noexcept;
 
+  // Leases a slot whatever is in it, to keep writers from choosing it. False if this handle has a lease of it already.
+  [[nodiscard]] bool hold(unsigned slot) noexcept;
+
   // Copies the latest publish without leasing it, if it is small, fits, and no writer comes in between. Otherwise
   // nothing, and what is in `to` is unspecified: lease it then.
   std::optional<Leased> copy_small(std::span<std::byte> to) noexcept;

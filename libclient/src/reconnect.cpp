@@ -83,6 +83,8 @@ void ClientCore::claim(OpenRegion& region) {
                                               .layout = geometry.layout,
                                               .lifetime = region.info().lifetime,
                                               .exclusive = region.info().exclusive,
+                                              .huge_pages = geometry.huge_pages,
+                                              .shrink_after = region.info().shrink_after,
                                               .access = memory.access(),
                                               .creator = region.is_creator(),
                                               .cell = memory.cell_index(),

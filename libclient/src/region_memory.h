@@ -61,6 +61,9 @@ class RegionMemory {
     return {region_.data() + geometry().payload_offset(slot), geometry().capacity};
   }
 
+  // Has the memory of all slots allocated and mapped now. Error: system.
+  Result<void> prefault() const { return region_.prefault(geometry().directory_offset()); }
+
   [[nodiscard]] format::LeaseTable& lease_table() const noexcept {
     return *reinterpret_cast<format::LeaseTable*>(leases_.data());
   }

@@ -90,8 +90,9 @@ void Writer::abort() noexcept {
 }
 
 bool Writer::lock(const Deadline& deadline) noexcept {
+  // Sequentially consistent, because memiod looks at it without taking it before it shrinks a region.
   std::uint32_t seen = 0;
-  if (memory_.directory().writer.compare_exchange_strong(seen, own_mark(), std::memory_order_acquire)) return true;
+  if (memory_.directory().writer.compare_exchange_strong(seen, own_mark(), std::memory_order_seq_cst)) return true;
   return wait_for_lock(deadline);
 }
 
@@ -100,7 +101,7 @@ bool Writer::wait_for_lock(const Deadline& deadline) noexcept {
   std::uint32_t seen = 0;
   for (int i = 0; i < spins_before_sleep; ++i) {
     seen = 0;
-    if (word.compare_exchange_strong(seen, own_mark(), std::memory_order_acquire)) return true;
+    if (word.compare_exchange_strong(seen, own_mark(), std::memory_order_seq_cst)) return true;
     pause_cpu();
   }
   // From here on the lock is taken with the mark of waiting set: somebody else may sleep as well, and one wake too many
@@ -110,7 +111,7 @@ bool Writer::wait_for_lock(const Deadline& deadline) noexcept {
   // up, and leaves the mark if it goes: then the next unlock wakes the next sleeper.
   for (bool slept = false;;) {
     seen = 0;
-    if (word.compare_exchange_strong(seen, own_mark() | format::writer_waiting, std::memory_order_acquire)) return true;
+    if (word.compare_exchange_strong(seen, own_mark() | format::writer_waiting, std::memory_order_seq_cst)) return true;
     if (!slept && is_past(deadline)) return false;
     const std::uint32_t marked = seen | format::writer_waiting;
     if (seen != marked && !word.compare_exchange_strong(seen, marked, std::memory_order_relaxed)) continue;
@@ -120,12 +121,14 @@ bool Writer::wait_for_lock(const Deadline& deadline) noexcept {
   }
 }
 
-void Writer::unlock() noexcept {
+bool Writer::unlock() noexcept {
   auto& word = memory_.directory().writer;
   std::uint32_t expected = own_mark();
-  if (word.compare_exchange_strong(expected, 0, std::memory_order_release)) return;
-  if ((expected & ~format::writer_waiting) != own_mark()) return;  // the broker has given it to somebody else
-  if (word.compare_exchange_strong(expected, 0, std::memory_order_release)) futex::wake(word, 1);
+  if (word.compare_exchange_strong(expected, 0, std::memory_order_release)) return true;
+  if (expected != (own_mark() | format::writer_waiting)) return false;
+  if (!word.compare_exchange_strong(expected, 0, std::memory_order_release)) return false;
+  futex::wake(word, 1);
+  return true;
 }
 
 std::uint64_t Writer::free_slots(unsigned latest_slot) const noexcept {

@@ -35,6 +35,15 @@ class Writer {
   Result<std::uint64_t> commit(const std::optional<std::uint64_t>& version);
   void abort() noexcept;
 
+  // Calls `action` while no writer is at work. Errors: busy; evicted, and then a writer may have been at work.
+  template <class Action>
+  Result<void> between_writes(const Deadline& deadline, Action action) {
+    if (!lock(deadline)) return fail(Errc::busy);
+    action();
+    if (!unlock()) return fail(Errc::evicted);
+    return {};
+  }
+
   // The slot that begin() gave; for those who fill it through another mapping.
   [[nodiscard]] unsigned slot() const noexcept { return slot_; }
   [[nodiscard]] bool begun() const noexcept { return begun_; }
@@ -42,7 +51,8 @@ class Writer {
  private:
   [[nodiscard]] std::uint32_t own_mark() const noexcept { return memory_.cell_index() + 1; }
   bool lock(const Deadline& deadline) noexcept;
-  void unlock() noexcept;
+  // False if the broker has given the lock to somebody else.
+  bool unlock() noexcept;
   Result<unsigned> free_slot(unsigned latest_slot, const Deadline& deadline) noexcept;
   // The rest of the two, when they have to wait. Never inlined: a publish that waits for nobody is to stay small.
   [[gnu::noinline]] bool wait_for_lock(const Deadline& deadline) noexcept;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 namespace memio {
@@ -14,19 +15,22 @@ std::uint64_t page_size() noexcept {
 
 namespace {
 
-std::uint64_t round_to_page(std::uint64_t bytes) noexcept { return (bytes + page_size() - 1) & ~(page_size() - 1); }
+std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) noexcept { return (bytes + unit - 1) & ~(unit - 1); }
 
 }  // namespace
 
-Result<Geometry> Geometry::make(Layout layout, std::uint64_t slots, std::uint64_t capacity) {
+std::uint64_t round_to_page(std::uint64_t bytes) noexcept { return round_up(bytes, page_size()); }
+
+Result<Geometry> Geometry::make(Layout layout, std::uint64_t slots, std::uint64_t capacity, bool huge_pages) {
   if (slots < 1 || slots > format::max_slots)
     return fail(Errc::invalid_slots,
                 "a region has 1 to " + std::to_string(format::max_slots) + " slots, not " + std::to_string(slots));
   if (capacity < 1 || capacity > format::max_capacity)
     return fail(Errc::invalid_capacity, "a region's capacity is 1 to " + std::to_string(format::max_capacity) +
                                             " bytes, not " + std::to_string(capacity));
+  const auto unit = huge_pages ? std::max(page_size(), format::huge_page_size) : page_size();
   return Geometry{layout, static_cast<std::uint32_t>(slots), capacity,
-                  round_to_page(format::header_size(layout) + capacity)};
+                  round_up(format::header_size(layout) + capacity, unit), huge_pages};
 }
 
 std::uint64_t Geometry::total_size() const noexcept { return directory_offset() + page_size(); }

@@ -53,6 +53,7 @@ class Attach : public DaemonTest {
                        {"layout", "memio64"},
                        {"lifetime", "linger"},
                        {"exclusive", false},
+                       {"hugePages", false},
                        {"access", "write"},
                        {"creator", true},
                        {"cell", 1},

@@ -143,6 +143,15 @@ class Kill : public DaemonTest {
     }
   }
 
+  // One that gives back the memory of what others publish meanwhile.
+  int shrink_until_killed(std::uint64_t seed) const {
+    auto client = connect_child();
+    auto region = expect(client.open("a", Access::write), "open");
+    region.set_write_timeout(stuck);
+    kill_this_process_in(std::chrono::nanoseconds(mix(seed) % 400'000));
+    for (;;) expect(region.shrink(), "shrink");
+  }
+
   void expect_nothing_held() {
     // The broker clears up when it sees the connection end, which may be a little after the process ended.
     for (int i = 0; i < 100'000 && client_.stat("a")->region.handles > 1; ++i) std::this_thread::yield();
@@ -205,6 +214,24 @@ TEST_F(Kill, AThousandReadersKilledAtRandomLeaveNoSlotLeased) {
   expect_nothing_held();
   region_->set_write_timeout(0ms);
   for (unsigned i = 0; i < 10; ++i) ASSERT_NO_FATAL_FAILURE(publish(i));
+}
+
+TEST_F(Kill, AThousandShrinkersKilledAtRandomTearNothingAndBlockNobody) {
+  create(3);
+  publish(1);
+  auto holder = Process::fork([&] { return read_to_the_end(true); });
+  auto reader = Process::fork([&] { return read_to_the_end(false); });
+  std::optional<Process> shrinker;
+  for (unsigned killed = 0; killed < kills; ++killed) {
+    shrinker.reset();
+    shrinker.emplace(Process::fork([&] { return shrink_until_killed(killed); }));
+    for (unsigned i = 0; i < 20; ++i) ASSERT_NO_FATAL_FAILURE(publish(mix(killed * 20 + i)));
+    ASSERT_EQ(shrinker->wait(), 128 + SIGKILL);
+  }
+  ASSERT_NO_FATAL_FAILURE(publish(last_version));
+  EXPECT_EQ(holder.wait(), 0);
+  EXPECT_EQ(reader.wait(), 0);
+  expect_nothing_held();
 }
 
 #if defined(__x86_64__)
@@ -337,6 +364,26 @@ TEST_F(KillStepByStep, AWriterMayDieAtAnyInstructionAfterItWasWoken) {
     child.kill();
     waiting.expect_success("the next writer is stuck");
     EXPECT_TRUE(region_->write({}));
+    return step;
+  });
+}
+
+TEST_F(KillStepByStep, AShrinkerMayDieAtAnyInstruction) {
+  create(2);
+  std::array<std::byte, 64> bytes{};
+  at_each_instruction([&](unsigned steps) {
+    const auto shrink = [&] { expect(child_region_->shrink(), "shrink"); };
+    SteppedProcess child(
+        [&] {
+          open_in_child(Access::write);
+          shrink();
+        },
+        shrink);
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(region_->write(bytes));
+    unsigned step = 0;
+    while (step < steps && child.step()) ++step;
+    child.kill();
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(region_->write(bytes)) << "a slot stays leased, or the lock taken";
     return step;
   });
 }

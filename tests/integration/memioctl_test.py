@@ -68,6 +68,22 @@ class Memioctl(unittest.TestCase):
         self.assertEqual(self.run_ctl("get", "f"), b"from a pipe")
         self.assertEqual(self.run_json("stat", "f")["version"], 9)
 
+    def test_shrink_gives_memory_back(self):
+        self.run_ctl("create", "a", "1M", "--huge-pages", "--shrink-after", "60000")
+        region = self.run_json("list")[0]
+        self.assertEqual((region["hugePages"], region["shrinkAfter"]), (True, 60000))
+        self.assertIn(b"huge pages, shrunk when idle for 60000 ms", self.run_ctl("stat", "a"))
+        for content in (b"x" * 1000000, b"y" * 1000000, b"short"):
+            self.run_ctl("put", "a", "-", data=content)
+        before = self.run_json("stat", "a")["memory"]
+        self.assertIn(b"gave back", self.run_ctl("shrink", "a"))
+        self.assertLessEqual(self.run_json("stat", "a")["memory"], before - 1900000)
+        self.assertEqual(self.run_json("shrink", "a"), {"name": "a", "freed": 0})
+        self.assertEqual(self.run_ctl("get", "a"), b"short")
+        self.run_ctl("create", "b", "1", "--shrink-after", "5", code=1)
+        self.assertIn("10 to 604800000", self.stderr)
+        self.run_ctl("shrink", "none", code=4)
+
     def test_watch_prints_a_json_object_a_line(self):
         self.run_ctl("create", "a", "16")
         command = [MEMIOCTL, "--json", "watch", "--versions", "--count", "3"]

@@ -153,10 +153,10 @@ class RegionInPython(unittest.TestCase):
         return subprocess.run(command, input=data, env=self.environment, stdout=subprocess.PIPE, check=True,
                               timeout=LONG).stdout
 
-    def create(self, slots=4, layout="memio64", capacity=5000):
+    def create(self, slots=4, layout="memio64", capacity=5000, **options):
         """A region with a handle of each kind: ours to write, theirs to write."""
         name = f"{layout}/{slots}/{os.urandom(4).hex()}"
-        ours = self.connection.create(name, capacity, slots=slots, layout=layout)
+        ours = self.connection.create(name, capacity, slots=slots, layout=layout, **options)
         theirs = CRegion(self.path, name, write=True)
         self.addCleanup(theirs.close)
         self.addCleanup(ours.close)
@@ -324,6 +324,31 @@ class RegionInPython(unittest.TestCase):
             expect_corrupt()
             length.store(0)
             self.assertEqual(ours.read(), (0, 0, b""))
+
+    def test_each_shrinks_what_the_other_has_written(self):
+        size = 100_000
+
+        def shrink_theirs():
+            freed = ctypes.c_uint64()
+            check(lib.memio_region_shrink(theirs.region, ctypes.byref(freed)))
+
+        for huge_pages in (False, True):
+            name, ours, theirs = self.create(capacity=size, hugePages=huge_pages)
+            for write, shrink in ((theirs.write, ours.shrink), (ours.write, shrink_theirs)):
+                write(b"1" * size)
+                leased_by_python, leased_by_cpp = ours.lease(), theirs.lease()
+                write(b"2" * size)
+                write(b"3" * size)
+                write(b"4")
+                shrink()
+                self.assertEqual(bytes(leased_by_python.payload), b"1" * size)
+                self.assertEqual(leased_by_cpp.content(), b"1" * size)
+                self.assertEqual((ours.read()[2], theirs.read()[2]), (b"4", b"4"))
+                ours.release(leased_by_python.slot)
+                leased_by_cpp.release()
+                before = os.fstat(ours.region_fd).st_blocks * 512
+                shrink()
+                self.assertLessEqual(os.fstat(ours.region_fd).st_blocks * 512, before - size)
 
     def test_all_at_once(self):
         each = 300

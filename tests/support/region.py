@@ -22,6 +22,8 @@ LEASE_TABLE_MAGIC = 0x4C54424F494D454D
 FORMAT_VERSION = 1
 WAITING = 1 << 31
 MAX_CELLS = 4096
+HUGE_PAGE = 1 << 21
+_PUNCH_HOLE = 1 | 2  # FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 
 # Atomics: Python has none. libatomic has them as functions, and g++ depends on it.
 _atomic = ctypes.CDLL("libatomic.so.1")
@@ -41,6 +43,7 @@ for _size, _type in ((4, ctypes.c_uint32), (8, ctypes.c_uint64)):
 _atomic.atomic_thread_fence.argtypes = [ctypes.c_int]
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
@@ -96,8 +99,12 @@ def _is_past(deadline):
     return deadline is not None and time.clock_gettime(time.CLOCK_MONOTONIC) >= deadline
 
 
+def _round_up(size, unit):
+    return -(-size // unit) * unit
+
+
 def _pages(size):
-    return (size + PAGE - 1) // PAGE * PAGE
+    return _round_up(size, PAGE)
 
 
 class Connection:
@@ -150,6 +157,7 @@ class Handle:
         self.doorbell = fds[handle["doorbellFileDescriptor"]]
         self.layout, self.slots, self.capacity = region["layout"], region["slots"], region["capacity"]
         self.stride, self.cell, self.cells = region["stride"], handle["cell"], handle["cells"]
+        self.huge_pages = region["hugePages"]
         self.writable = handle["access"] == "write"
         self.classic = self.slots == 1
         self.own_leases, self.lease_counts = 0, [0] * self.slots
@@ -161,7 +169,8 @@ class Handle:
 
     def _map(self):
         self.header = HEADER[self.layout]
-        if self.stride != _pages(self.header + self.capacity) or not 1 <= self.slots <= 64:
+        unit = HUGE_PAGE if self.huge_pages else PAGE
+        if self.stride != _round_up(self.header + self.capacity, unit) or not 1 <= self.slots <= 64:
             raise Error("corrupt", "memiod's geometry is impossible")
         if self.cell >= self.cells or self.cells > MAX_CELLS:
             raise Error("corrupt", "the cell is outside the lease table")
@@ -369,10 +378,10 @@ class Handle:
     def _lock(self, deadline):
         mine = self.cell + 1
         for _ in range(10):
-            if self.writer.cas(0, mine, ACQUIRE):
+            if self.writer.cas(0, mine):
                 return
         slept = False
-        while not self.writer.cas(0, mine | WAITING, ACQUIRE):
+        while not self.writer.cas(0, mine | WAITING):
             if not slept and _is_past(deadline):
                 raise Error("busy", "another writer")
             seen = self.writer.load(RELAXED)
@@ -387,6 +396,32 @@ class Handle:
         mine = self.cell + 1
         if not self.writer.cas(mine, 0, RELEASE) and self.writer.cas(mine | WAITING, 0, RELEASE):
             self.writer.futex_wake(1)
+
+    # Shrinking.
+
+    def shrink(self, timeout=0):
+        deadline = _deadline(timeout)
+        for slot in range(self.slots):
+            if self.lease_counts[slot] > 0:
+                continue
+            self._store_leases(self.own_leases | 1 << slot)
+            try:
+                self._lock(deadline)
+                self._unlock()
+                self._punch(*self._unneeded(slot))
+            finally:
+                self._end_lease(slot)
+
+    def _unneeded(self, slot):
+        """Begin and end of what nobody needs of a slot, from its start on."""
+        if self.latest.load() & 63 == slot:
+            return slot * self.stride + _pages(self.header + self.load_header(slot)[2]), (slot + 1) * self.stride
+        leased = any(self.leases_of(cell).load() >> slot & 1 for cell in self.cells_to_look_at() if cell != self.cell)
+        return slot * self.stride, (slot + (0 if leased else 1)) * self.stride
+
+    def _punch(self, begin, end):
+        if begin < end and _libc.fallocate(self.region_fd, _PUNCH_HOLE, begin, end - begin) != 0:
+            raise OSError(ctypes.get_errno(), "fallocate")
 
     # Waking up.
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +29,14 @@ struct RegionOptions {
   Lifetime lifetime = Lifetime::session;
   // Nobody but the creator can ever write it, by any road: sealed with F_SEAL_FUTURE_WRITE once it is mapped.
   bool exclusive = false;
+  // Everybody maps it with huge pages where the system gives them: at the first touch where
+  // /sys/kernel/mm/transparent_hugepage/shmem_enabled allows that, and in any case (from Linux 6.1 on) by
+  // Region::prefault(). Slots then begin at multiples of 2 MiB and take up whole ones. Pays for payloads of many MiB
+  // (bench/README.md).
+  bool huge_pages = false;
+  // memiod gives the memory of stale slots back (Region::shrink) when nothing has been published for so long. Not for
+  // exclusive and classic regions.
+  std::optional<std::chrono::milliseconds> shrink_after;
 };
 
 // What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.

@@ -136,6 +136,18 @@ class MEMIO_API Region {
   Result<void> subscribe(Token token, std::uint64_t last_seen = 0);
   void unsubscribe() noexcept;
 
+  // Has the memory of all slots allocated and mapped now, so that no publish and no read stops for page faults: the
+  // first pass over fresh memory costs about ten times a later one. Takes as much memory as the region can have.
+  // Errors: system.
+  Result<void> prefault();
+
+  // Gives the memory of stale slots back to the system: those that are neither the latest nor leased, and what lies
+  // behind the latest payload. It comes back, as zeros, when a writer uses it. Returns how many bytes that were. Other
+  // writers go on meanwhile, as long as there is another free slot. A classic region has no stale slot. Errors:
+  // read_only, also if the region is exclusive, whose seal keeps its memory; misuse between begin() and commit(); busy
+  // if another writer does not end within write_timeout; system.
+  Result<std::uint64_t> shrink();
+
   // The region's memory as a file, borrowed; laid out as REGION_FORMAT.md says. /proc/<pid>/fd/<this> works for
   // programs that know nothing of memiod.
   [[nodiscard]] int file_descriptor() const noexcept;

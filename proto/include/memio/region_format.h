@@ -26,6 +26,9 @@ inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::uint32_t max_slots = 64;
 inline constexpr std::uint32_t max_cells = 4096;
 inline constexpr std::uint64_t max_capacity = std::uint64_t{1} << 40;
+// What a region's stride is rounded to if it is to have huge pages: the size that x86-64, and arm64 with pages of 4
+// KiB, have.
+inline constexpr std::uint64_t huge_page_size = std::uint64_t{1} << 21;
 
 [[nodiscard]] constexpr std::uint64_t slot_magic(Layout layout) noexcept {
   return layout == Layout::memio24 ? 0x4F42'5255'545F'4F54 : 0x5455'5242'4F53'4852;
@@ -110,9 +113,10 @@ struct Geometry {
   std::uint32_t slots = 4;
   std::uint64_t capacity = 0;  // payload bytes a slot can hold
   std::uint64_t stride = 0;    // bytes from slot to slot, a multiple of the page size
+  bool huge_pages = false;     // whoever maps it asks for huge pages
 
   // Computes the stride and checks the limits; errors: invalid_capacity, invalid_slots.
-  static Result<Geometry> make(Layout layout, std::uint64_t slots, std::uint64_t capacity);
+  static Result<Geometry> make(Layout layout, std::uint64_t slots, std::uint64_t capacity, bool huge_pages = false);
 
   [[nodiscard]] bool classic() const noexcept { return slots == 1; }
   [[nodiscard]] std::uint64_t slot_offset(unsigned index) const noexcept { return index * stride; }
@@ -126,6 +130,7 @@ struct Geometry {
 };
 
 [[nodiscard]] std::uint64_t page_size() noexcept;
+[[nodiscard]] std::uint64_t round_to_page(std::uint64_t bytes) noexcept;  // up
 
 namespace format {
 

@@ -22,6 +22,7 @@ enum class Errc : std::uint8_t {
   invalid_pattern,
   invalid_capacity,
   invalid_slots,
+  invalid_shrink_after,
   permission_denied,
   not_the_region,
   no_such_handle,
@@ -58,6 +59,7 @@ enum class Errc : std::uint8_t {
     case Errc::invalid_pattern: return "io.memio.InvalidPattern";
     case Errc::invalid_capacity: return "io.memio.InvalidCapacity";
     case Errc::invalid_slots: return "io.memio.InvalidSlots";
+    case Errc::invalid_shrink_after: return "io.memio.InvalidShrinkAfter";
     case Errc::permission_denied: return "io.memio.PermissionDenied";
     case Errc::not_the_region: return "io.memio.NotTheRegion";
     case Errc::no_such_handle: return "io.memio.NoSuchHandle";
