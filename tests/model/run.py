@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Checks region.pml with Spin: exhaustively, in several sizes, and with mistakes built in that it has to notice.
 
-    run.py SPIN CC everybody|other-sizes|mistakes|NAME...
+    run.py SPIN CC everybody|other-sizes|shrinking|mistakes|NAME...
 
 Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the
 search with an error.
@@ -20,9 +20,10 @@ MODEL = pathlib.Path(__file__).resolve().with_name("region.pml")
 
 
 def size(writers=2, publishes=1, subscribers=0, readers=0, reads=1, slots=3, crashes=1, impatient=0, copying=0,
-         holding=0):
+         holding=0, shrinkers=0, memiod_shrinks=0):
     return {"WRITERS": writers, "PUBLISHES": publishes, "SUBSCRIBERS": subscribers, "READERS": readers, "READS": reads,
-            "SLOTS": slots, "CRASHES": crashes, "IMPATIENT": impatient, "COPYING": copying, "HOLDING": holding}
+            "SLOTS": slots, "CRASHES": crashes, "IMPATIENT": impatient, "COPYING": copying, "HOLDING": holding,
+            "SHRINKERS": shrinkers, "MEMIOD_SHRINKS": memiod_shrinks}
 
 
 # A process that waits for ever can still die as long as CRASHES is not used up, so what only needs fewer crashes to go
@@ -41,6 +42,17 @@ SIZES = {
     "slots, with deadlines": size(impatient=1, readers=2, slots=2, crashes=0),
 }
 
+# Somebody gives memory back.
+SHRINKING = {
+    "a client shrinks": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1),
+    "memiod shrinks": size(writers=1, publishes=2, readers=1, slots=3, memiod_shrinks=1),
+    "a client and memiod shrink": size(writers=1, publishes=2, slots=2, shrinkers=1, memiod_shrinks=1),
+    "two writers and a client that shrinks": size(slots=2, shrinkers=1, crashes=2),
+    "a subscriber and a client that shrinks": size(writers=1, subscribers=1, slots=2, shrinkers=1),
+    "a reader that copies while memiod shrinks": size(writers=1, publishes=2, readers=1, copying=1, slots=2,
+                                                      memiod_shrinks=1),
+}
+
 # In a small size in which it shows.
 MISTAKES = {
     "LEASES_WITHOUT_ANOTHER_LOOK": size(readers=1, crashes=0),
@@ -54,6 +66,14 @@ MISTAKES = {
     "BROKER_DOES_NOT_RING": size(writers=1, subscribers=1),
     "LEASES_STAY": size(writers=2, readers=1, slots=2),
     "WAKES_ONLY_FOR_ITS_OWN_CHANGES": size(writers=2),
+    "SHRINKER_WAITS_FOR_NO_WRITER": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_IGNORES_LEASES": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_PUNCHES_THE_LATEST": size(writers=1, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_WAKES_NOBODY": size(writers=1, publishes=2, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_LEASES_BEFORE_IT_LOCKS": size(writers=1, slots=2, shrinkers=1, crashes=0),
+    "MEMIOD_LEASES_AFTER_ITS_LOOK": size(writers=1, publishes=2, readers=1, slots=2, memiod_shrinks=1, crashes=0),
+    "LOCK_ONLY_ACQUIRES": size(writers=1, publishes=2, readers=1, slots=2, memiod_shrinks=1, crashes=0),
+    "TAKES_A_HOLE_FOR_CORRUPT": SHRINKING["a reader that copies while memiod shrinks"],
 }
 
 
@@ -76,10 +96,11 @@ def verify(definitions, optimisation):
 
 def main():
     failed = 0
-    checks = [(name, size, True) for name, size in SIZES.items()]
-    checks += [(name, {**size, f"MISTAKE_{name}": 1}, False) for name, size in MISTAKES.items()]
-    for name, definitions, holds in checks:
-        group = "everybody" if name == "everybody" else "other-sizes" if holds else "mistakes"
+    checks = [("everybody" if name == "everybody" else "other-sizes", name, size) for name, size in SIZES.items()]
+    checks += [("shrinking", name, size) for name, size in SHRINKING.items()]
+    checks += [("mistakes", name, {**size, f"MISTAKE_{name}": 1}) for name, size in MISTAKES.items()]
+    for group, name, definitions in checks:
+        holds = group != "mistakes"
         if name not in WANTED and group not in WANTED:
             continue
         start = time.monotonic()
