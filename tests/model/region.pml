@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
 // A model of what programs do with a snapshot region's shared words: the writer lock, choosing a slot, publishing,
-// leasing, arming and ringing, waiting for a slot, dying at any step, and memiod clearing up after the dead. run.py
-// checks it with Spin in several sizes, and checks that it notices the mistakes that one could make (the MISTAKE_...
-// macros).
+// leasing, arming and ringing, waiting for a slot, giving the memory of stale slots back, dying at any step, and memiod
+// clearing up after the dead. run.py checks it with Spin in several sizes, and checks that it notices the mistakes that
+// one could make (the MISTAKE_... macros).
 //
 // One statement here is one access to shared memory, or one system call; statements of different processes interleave
 // in every possible way, and all see one memory. That is sequential consistency, which the real machine gives only to
 // the accesses that ask for it. It suffices, because each property rests on pairs of "store mine, then load yours",
 // and all of these are memory_order_seq_cst in the C++ code (region_memory.h, writer.cpp, reader.cpp) and in
 // REGION_FORMAT.md: `leases` then `latest`, `latest` then `leases` and `armed`, `armed` then `latest`, `slot_wanted`
-// then `leases`, `leases` then `slot_wanted`. What is weaker there only carries data in one direction: the lock hands
-// on what was written under it (acquire, release), `latest` hands on a payload (acquire, and the compare-and-swap
-// releases), a cleared lease hands back a slot. A payload is modelled as three steps: garbage, then whole, then
-// published; a reader looks just before it releases.
+// then `leases`, `leases` then `slot_wanted`. One more pair is memiod's when it gives memory back, `leases` then the
+// lock; it meets a writer's lock then `leases`, for which taking the lock has to be memory_order_seq_cst as well
+// (MISTAKE_LOCK_ONLY_ACQUIRES shows why). What is weaker only carries data in one direction: the lock hands on what was
+// written under it (acquire, release), `latest` hands on a payload (acquire, and the compare-and-swap releases), a
+// cleared lease hands back a slot. A payload is modelled as three steps: garbage, then whole, then published; a reader
+// looks just before it releases. Memory that was given back is a HOLE.
 //
 // Time is left out: who may give up, gives up at any moment or never.
 //
 // What is checked:
-//   - no torn read: a slot whose lease was validated holds the publish that `latest` named, from then until the
-//     release;
+//   - no torn read and no hole: a slot whose lease was validated holds the publish that `latest` named, from then until
+//     the release, and so does a copy that was validated;
 //   - nobody waits for ever: Spin reports every state in which nothing can happen any more and somebody has not ended.
 //     A subscriber ends when it sleeps, all writers have ended and it has seen the latest publish; so a lost wake-up
 //     is such a state. A writer without a deadline ends when it has published, so a stuck lock or a lost slot is one,
@@ -50,6 +52,12 @@
 #ifndef HOLDING
 #define HOLDING 0     /* these keep the last but one publish, which leaves room for one more, until that has come */
 #endif
+#ifndef SHRINKERS
+#define SHRINKERS 0   /* give memory back */
+#endif
+#ifndef MEMIOD_SHRINKS
+#define MEMIOD_SHRINKS 0 /* 1: memiod does so, too */
+#endif
 #ifndef CRASHES
 #define CRASHES 2
 #endif
@@ -57,7 +65,7 @@
 #define IMPATIENT 0   /* so many writers, the first ones, have a deadline */
 #endif
 
-#define PROCESSES (WRITERS + SUBSCRIBERS + READERS)
+#define PROCESSES (WRITERS + SUBSCRIBERS + READERS + SHRINKERS + MEMIOD_SHRINKS)
 #define WAITING 16 /* the bit in the lock word */
 #define BIT(n) (1 << (n))
 #define EVERYBODY (BIT(PROCESSES) - 1)
@@ -73,6 +81,7 @@ byte armed[PROCESSES];
 byte content[SLOTS]; /* the sequence that the payload belongs to; GARBAGE while it is written */
 #define GARBAGE 255
 #define NOTHING 254
+#define HOLE 253    /* its memory has been given back */
 
 /* The kernel: who sleeps on which futex, and whose epoll has seen an edge of the doorbell. A bit for each process. */
 byte asleep_on_lock = 0;
@@ -99,6 +108,19 @@ inline wake_one(sleepers) {
 }
 #define wake_all(sleepers) sleepers = 0
 #define ring() edges = EVERYBODY
+
+/* What memiod sees of the lock. If taking it only acquired, a writer could load the leases before others see that it
+   has the lock. */
+#ifdef MISTAKE_LOCK_ONLY_ACQUIRES
+bit not_seen_yet = 0;
+#define LOOKS_FREE (lock == 0 || not_seen_yet)
+#define LOCK_IS_NOT_SEEN_YET not_seen_yet = 1;
+#define LOCK_IS_SEEN not_seen_yet = 0;
+#else
+#define LOOKS_FREE (lock == 0)
+#define LOCK_IS_NOT_SEEN_YET
+#define LOCK_IS_SEEN
+#endif
 
 /* memiod, which clears up when a connection has ended, one after the other. */
 proctype Broker() {
@@ -186,52 +208,16 @@ end:
   :: DIE                                                      \
   fi
 
-#define UNLOCK                                                \
-  if                                                          \
-  :: atomic { lock == me + 1 -> lock = 0 }                    \
-  :: lock != me + 1 ->                                        \
-     DO(atomic { assert(lock == me + 1 + WAITING); lock = 0 }); \
-     DO(wake_one(asleep_on_lock))                             \
-  :: DIE                                                      \
-  fi
-
-#ifdef MISTAKE_WRITER_CLEARS_ARMED
-#define AFTER_RINGING armed[i] = 0;
-#else
-#define AFTER_RINGING
-#endif
-#define RING_IF_ARMED                                         \
-  i = WRITERS; /* only readers arm */                         \
-  do                                                          \
-  :: i < PROCESSES && armed[i] == old_sequence + 1 ->         \
-     DO(ring());                                              \
-     AFTER_RINGING                                            \
-     break                                                    \
-  :: i < PROCESSES && armed[i] != old_sequence + 1 -> i++     \
-  :: i == PROCESSES -> break                                  \
-  :: DIE                                                      \
-  od;                                                         \
-  i = 0
-
-proctype Writer(byte me) {
-  byte i, published, seen, old_sequence, taken, slot;
-  bit late, slept, announced;
-
-next:
+/* lock(): a quick try first. Who gives up has finished. */
+inline take_lock() {
   if
-  :: published == PUBLISHES -> goto finished
-  :: published < PUBLISHES
-  fi;
-
-  /* lock(): a quick try first */
-  if
-  :: atomic { lock == 0 -> lock = me + 1 }; goto locked
+  :: atomic { lock == 0 -> lock = me + 1 }; goto has_lock
   :: lock != 0
   :: DIE
   fi;
 try_lock:
   if
-  :: atomic { lock == 0 -> lock = me + 1 + WAITING }; goto locked
+  :: atomic { lock == 0 -> lock = me + 1 + WAITING }; goto has_lock
   :: atomic { lock != 0 -> seen = lock }
   :: DIE
   fi;
@@ -268,17 +254,75 @@ try_lock:
   fi;
 #endif
   goto try_lock;
+has_lock:
+  atomic { seen = 0; slept = 0 }
+}
 
-locked:
-  atomic { seen = 0; slept = 0; old_sequence = latest_sequence; slot = latest_slot };
+/* Adds the leases of all cells but one to `taken`. Writers do not lease. */
+inline look_at_leases(but) {
+  i = WRITERS;
+  do
+  :: atomic { i < PROCESSES && i != but -> taken = taken | leases[i]; i++ }
+  :: atomic { i < PROCESSES && i == but -> i++ }
+  :: atomic { i == PROCESSES -> i = 0; break }
+  od
+}
+
+#define UNLOCK                                                \
+  if                                                          \
+  :: atomic { lock == me + 1 -> lock = 0 }                    \
+  :: lock != me + 1 ->                                        \
+     DO(atomic { assert(lock == me + 1 + WAITING); lock = 0 }); \
+     DO(wake_one(asleep_on_lock))                             \
+  :: DIE                                                      \
+  fi
+
+#define END_LEASE                                             \
+  DO(leases[me] = 0);                                         \
+  if                                                          \
+  :: slot_wanted == 1 ->                                      \
+     DO(slot_wanted = 0);                                     \
+     DO(wake_all(asleep_on_slot))                             \
+  :: slot_wanted == 0                                         \
+  :: DIE                                                      \
+  fi
+
+#ifdef MISTAKE_WRITER_CLEARS_ARMED
+#define AFTER_RINGING armed[i] = 0;
+#else
+#define AFTER_RINGING
+#endif
+#define RING_IF_ARMED                                         \
+  i = WRITERS; /* only readers arm */                         \
+  do                                                          \
+  :: i < PROCESSES && armed[i] == old_sequence + 1 ->         \
+     DO(ring());                                              \
+     AFTER_RINGING                                            \
+     break                                                    \
+  :: i < PROCESSES && armed[i] != old_sequence + 1 -> i++     \
+  :: i == PROCESSES -> break                                  \
+  :: DIE                                                      \
+  od;                                                         \
+  i = 0
+
+proctype Writer(byte me) {
+  byte i, published, seen, old_sequence, taken, slot;
+  bit late, slept, announced;
+
+next:
+  if
+  :: published == PUBLISHES -> goto finished
+  :: published < PUBLISHES
+  fi;
+
+  take_lock();
+  atomic { LOCK_IS_NOT_SEEN_YET old_sequence = latest_sequence; slot = latest_slot };
 
   /* begin(): a slot that is neither the latest nor leased */
 look:
-  atomic { taken = BIT(slot); i = WRITERS }; /* only readers lease */
-  do
-  :: atomic { i < PROCESSES -> taken = taken | leases[i]; i++ }
-  :: atomic { i == PROCESSES -> i = 0; break }
-  od;
+  taken = BIT(slot);
+  look_at_leases(PROCESSES);
+  LOCK_IS_SEEN
   if
   :: atomic {
        taken != BIT(SLOTS) - 1 ->
@@ -353,16 +397,6 @@ end:
   skip
 }
 
-#define END_LEASE                                             \
-  DO(leases[me] = 0);                                         \
-  if                                                          \
-  :: slot_wanted == 1 ->                                      \
-     DO(slot_wanted = 0);                                     \
-     DO(wake_all(asleep_on_slot))                             \
-  :: slot_wanted == 0                                         \
-  :: DIE                                                      \
-  fi
-
 /* One that subscribes reads until it has had the last publish, sleeping by the doorbell; others just a few times. */
 proctype Reader(byte me; bit subscribes) {
   byte reads, seen, sequence, slot, copy;
@@ -397,6 +431,9 @@ again:
   if
   :: subscribes
   :: atomic { !subscribes -> copy = content[slot] };
+#ifdef MISTAKE_TAKES_A_HOLE_FOR_CORRUPT
+     assert(copy != HOLE); /* without another look it would say so */
+#endif
 #ifndef MISTAKE_COPIES_WITHOUT_ANOTHER_LOOK
      if
      :: atomic { !(latest_sequence == sequence && latest_slot == slot) -> copy = 0 }; goto again
@@ -450,6 +487,88 @@ end:
   skip
 }
 
+#if SHRINKERS + MEMIOD_SHRINKS
+/* Gives the memory of stale slots back, one after the other. A client sets its bit under the lock: while it waits for
+   the lock it has nothing that the lock's holder could wait for, so it needs no deadline. memiod must not wait for the
+   lock, nor take it, because nobody would free it if memiod died; so it sets its bit and then looks at the lock. If it
+   dies its bit stays until the next memiod clears up, which is the Broker here. */
+proctype Shrinker(byte me; bit is_memiod) {
+  byte i, s, seen, taken;
+  bit late, slept;
+
+next:
+  if
+  :: s == SLOTS -> goto finished
+  :: s < SLOTS
+  fi;
+#ifdef MISTAKE_SHRINKER_WAITS_FOR_NO_WRITER
+  DO(leases[me] = BIT(s));
+#else
+  if
+  :: !is_memiod ->
+#ifdef MISTAKE_SHRINKER_LEASES_BEFORE_IT_LOCKS
+     DO(leases[me] = BIT(s));
+     take_lock();
+#else
+     take_lock();
+     DO(leases[me] = BIT(s));
+#endif
+     UNLOCK
+  :: is_memiod ->
+#ifdef MISTAKE_MEMIOD_LEASES_AFTER_ITS_LOOK
+     if
+     :: LOOKS_FREE -> DO(leases[me] = BIT(s))
+     :: !LOOKS_FREE -> goto finished
+     :: DIE
+     fi
+#else
+     DO(leases[me] = BIT(s));
+     if
+     :: LOOKS_FREE
+     :: !LOOKS_FREE -> END_LEASE; goto finished
+     :: DIE
+     fi
+#endif
+  fi;
+#endif
+  /* No writer chooses the slot from here on, and none has chosen it, unless it is the latest. */
+#ifndef MISTAKE_SHRINKER_PUNCHES_THE_LATEST
+  if
+  :: latest_slot == s -> goto done
+  :: latest_slot != s
+  fi;
+#endif
+#ifndef MISTAKE_SHRINKER_IGNORES_LEASES
+  look_at_leases(me);
+  if
+  :: atomic { (taken & BIT(s)) != 0 -> taken = 0 }; goto done
+  :: atomic { (taken & BIT(s)) == 0 -> taken = 0 }
+  fi;
+#endif
+  DO(content[s] = HOLE);
+done:
+#ifdef MISTAKE_SHRINKER_WAKES_NOBODY
+  DO(leases[me] = 0);
+#else
+  END_LEASE;
+#endif
+  s++;
+  goto next;
+
+finished:
+  atomic { s = 0; seen = 0; late = 0; slept = 0; left--; goto end };
+
+died:
+  atomic {
+    s = 0; i = 0; seen = 0; taken = 0; late = 0; slept = 0;
+    asleep_on_lock = asleep_on_lock & ~MINE;
+    gone = gone | MINE
+  };
+end:
+  skip
+}
+#endif
+
 init {
   byte i;
   atomic {
@@ -459,7 +578,10 @@ init {
     od;
     do
     :: i < WRITERS + SUBSCRIBERS -> run Reader(i, 1); i++
-    :: i >= WRITERS + SUBSCRIBERS && i < PROCESSES -> run Reader(i, 0); i++
+    :: i >= WRITERS + SUBSCRIBERS && i < WRITERS + SUBSCRIBERS + READERS -> run Reader(i, 0); i++
+#if SHRINKERS + MEMIOD_SHRINKS
+    :: i >= WRITERS + SUBSCRIBERS + READERS && i < PROCESSES -> run Shrinker(i, i == PROCESSES - MEMIOD_SHRINKS); i++
+#endif
     :: else -> break
     od;
     i = 0;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks region.pml with Spin: exhaustively, in several sizes, and with mistakes built in that it has to notice.
+"""Checks region.pml and classic.pml with Spin: exhaustively, in several sizes, and with mistakes built in that have to
+be noticed.
 
-    run.py SPIN CC everybody|other-sizes|mistakes|NAME...
+    run.py SPIN CC everybody|other-sizes|shrinking|classic|mistakes|NAME...
 
 Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the
 search with an error.
@@ -16,13 +17,19 @@ import tempfile
 import time
 
 SPIN, CC, *WANTED = sys.argv[1:]
-MODEL = pathlib.Path(__file__).resolve().with_name("region.pml")
+HERE = pathlib.Path(__file__).resolve().parent
 
 
 def size(writers=2, publishes=1, subscribers=0, readers=0, reads=1, slots=3, crashes=1, impatient=0, copying=0,
-         holding=0):
-    return {"WRITERS": writers, "PUBLISHES": publishes, "SUBSCRIBERS": subscribers, "READERS": readers, "READS": reads,
-            "SLOTS": slots, "CRASHES": crashes, "IMPATIENT": impatient, "COPYING": copying, "HOLDING": holding}
+         holding=0, shrinkers=0, memiod_shrinks=0):
+    return "region.pml", {"WRITERS": writers, "PUBLISHES": publishes, "SUBSCRIBERS": subscribers, "READERS": readers,
+                          "READS": reads, "SLOTS": slots, "CRASHES": crashes, "IMPATIENT": impatient,
+                          "COPYING": copying, "HOLDING": holding, "SHRINKERS": shrinkers,
+                          "MEMIOD_SHRINKS": memiod_shrinks}
+
+
+def classic(writers=2, writes=1, reads=1, crashes=1):
+    return "classic.pml", {"WRITERS": writers, "WRITES": writes, "READS": reads, "CRASHES": crashes}
 
 
 # A process that waits for ever can still die as long as CRASHES is not used up, so what only needs fewer crashes to go
@@ -41,6 +48,22 @@ SIZES = {
     "slots, with deadlines": size(impatient=1, readers=2, slots=2, crashes=0),
 }
 
+# Somebody gives memory back.
+SHRINKING = {
+    "a client shrinks": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1),
+    "memiod shrinks": size(writers=1, publishes=2, readers=1, slots=3, memiod_shrinks=1),
+    "a client and memiod shrink": size(writers=1, publishes=2, slots=2, shrinkers=1, memiod_shrinks=1),
+    "two writers and a client that shrinks": size(slots=2, shrinkers=1, crashes=2),
+    "a subscriber and a client that shrinks": size(writers=1, subscribers=1, slots=2, shrinkers=1),
+    "a reader that copies while memiod shrinks": size(writers=1, publishes=2, readers=1, copying=1, slots=2,
+                                                      memiod_shrinks=1),
+}
+
+CLASSIC = {
+    "two writers of a classic region": classic(reads=2, crashes=2),
+    "a writer of a classic region, again and again": classic(writers=1, writes=3, reads=2),
+}
+
 # In a small size in which it shows.
 MISTAKES = {
     "LEASES_WITHOUT_ANOTHER_LOOK": size(readers=1, crashes=0),
@@ -54,10 +77,24 @@ MISTAKES = {
     "BROKER_DOES_NOT_RING": size(writers=1, subscribers=1),
     "LEASES_STAY": size(writers=2, readers=1, slots=2),
     "WAKES_ONLY_FOR_ITS_OWN_CHANGES": size(writers=2),
+    "SHRINKER_WAITS_FOR_NO_WRITER": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_IGNORES_LEASES": size(writers=1, publishes=2, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_PUNCHES_THE_LATEST": size(writers=1, readers=1, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_WAKES_NOBODY": size(writers=1, publishes=2, slots=2, shrinkers=1, crashes=0),
+    "SHRINKER_LEASES_BEFORE_IT_LOCKS": size(writers=1, slots=2, shrinkers=1, crashes=0),
+    "MEMIOD_LEASES_AFTER_ITS_LOOK": size(writers=1, publishes=2, readers=1, slots=2, memiod_shrinks=1, crashes=0),
+    "LOCK_ONLY_ACQUIRES": size(writers=1, publishes=2, readers=1, slots=2, memiod_shrinks=1, crashes=0),
+    "TAKES_A_HOLE_FOR_CORRUPT": SHRINKING["a reader that copies while memiod shrinks"],
+    "WRITES_WITHOUT_A_MARK": classic(),
+    "WRITES_THE_HEADER_LAST": classic(),
+    "IGNORES_THE_MARK": classic(),
+    "ACCEPTS_WITHOUT_ANOTHER_LOOK": classic(),
+    "DOES_NOT_MEND": classic(),
+    "ABORT_CLEARS_THE_MARK": classic(),
 }
 
 
-def verify(definitions, optimisation):
+def verify(model, definitions, optimisation):
     """Runs the verifier and returns its output."""
     with tempfile.TemporaryDirectory() as directory:
         def run(*command, timeout=250):
@@ -65,7 +102,7 @@ def verify(definitions, optimisation):
                                   timeout=timeout, check=False).stdout
 
         arguments = [f"-D{name}={value}" for name, value in definitions.items()]
-        output = run(SPIN, "-a", *arguments, str(MODEL))
+        output = run(SPIN, "-a", *arguments, str(HERE / model))
         # COLLAPSE: states in less memory, still all of them. At most 3 GB.
         options = ["-w", "-DSAFETY", "-DNOCLAIM", "-DCOLLAPSE", "-DMEMLIM=3000"]
         output += run(CC, optimisation, *options, "-o", "pan", "pan.c")
@@ -76,15 +113,19 @@ def verify(definitions, optimisation):
 
 def main():
     failed = 0
-    checks = [(name, size, True) for name, size in SIZES.items()]
-    checks += [(name, {**size, f"MISTAKE_{name}": 1}, False) for name, size in MISTAKES.items()]
-    for name, definitions, holds in checks:
-        group = "everybody" if name == "everybody" else "other-sizes" if holds else "mistakes"
+    groups = {"everybody": {"everybody": SIZES["everybody"]},
+              "other-sizes": {name: size for name, size in SIZES.items() if name != "everybody"},
+              "shrinking": SHRINKING, "classic": CLASSIC, "mistakes": MISTAKES}
+    checks = [(group, name, size) for group, sizes in groups.items() for name, size in sizes.items()]
+    for group, name, (model, definitions) in checks:
+        holds = group != "mistakes"
         if name not in WANTED and group not in WANTED:
             continue
+        if not holds:
+            definitions = {**definitions, f"MISTAKE_{name}": 1}
         start = time.monotonic()
-        # A mistake is found before an optimiser would be done.
-        output = verify(definitions, "-O2" if holds else "-O0")
+        # A mistake is found before an optimiser would be done, and most sizes are before -O2 would be.
+        output = verify(model, definitions, "-O1" if holds else "-O0")
         errors = re.search(r"errors: (\d+)", output)
         states = re.search(r"(\d+) states, stored", output)
         complete = "too small" not in output and "not completed" not in output and "Search aborted" not in output
