@@ -315,11 +315,24 @@ void Region::set_own_leases(std::uint64_t leases) noexcept {
 
 Result<Region::ShrinkStep> Region::shrink_step(std::uint64_t place) {
   const auto slot = static_cast<unsigned>(place / geometry().stride);
-  // Leased for this step alone: if memiod dies in it the slot stays leased until the next memiod is here.
+  // The lease is for this step alone. If memiod dies in it the slot stays leased until the next memiod is here; so
+  // there must be another for writers to go on with.
+  if (!has_free_slot_beside(slot)) return ShrinkStep{.later = true};
   set_own_leases(std::uint64_t{1} << slot);
   auto step = shrink_leased(slot, place);
   set_own_leases(0);
   return step;
+}
+
+std::uint64_t Region::leases_of_others() const noexcept {
+  const auto used = std::min(lease_table_->cells_used.load(std::memory_order_seq_cst), spec_.cells);
+  return format::leases_of_others({lease_table_->cells, used}, own_cell);
+}
+
+bool Region::has_free_slot_beside(unsigned slot) const noexcept {
+  const auto all = ~std::uint64_t{0} >> (64 - geometry().slots);
+  const auto latest = format::index_of(directory_->latest.load(std::memory_order_seq_cst));
+  return (all & ~(leases_of_others() | std::uint64_t{1} << latest | std::uint64_t{1} << slot)) != 0;
 }
 
 Result<Region::ShrinkStep> Region::shrink_leased(unsigned slot, std::uint64_t place) {
@@ -327,9 +340,7 @@ Result<Region::ShrinkStep> Region::shrink_leased(unsigned slot, std::uint64_t pl
   // A writer that is at work may have chosen this slot before it could see the lease. One that begins now sees it.
   if (directory_->writer.load(std::memory_order_seq_cst) != 0) return ShrinkStep{.later = true};
   const auto latest = directory_->latest.load(std::memory_order_seq_cst);
-  const auto used = std::min(lease_table_->cells_used.load(std::memory_order_seq_cst), spec_.cells);
-  const auto leases = format::leases_of_others({lease_table_->cells, used}, own_cell);
-  auto extent = format::unneeded_part(region_.get(), geometry(), slot, latest, leases);
+  auto extent = format::unneeded_part(region_.get(), geometry(), slot, latest, leases_of_others());
   const auto end = geometry().slot_offset(slot + 1);
   if (extent.length == 0) return ShrinkStep{.next = end, .later = format::index_of(latest) != slot};
   extent.offset = std::max(extent.offset, place);

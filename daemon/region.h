@@ -114,6 +114,8 @@ class Region {
   Result<void> write_formats();
   void clear_cell(std::uint32_t cell) noexcept;
   Result<ShrinkStep> shrink_leased(unsigned slot, std::uint64_t place);
+  [[nodiscard]] std::uint64_t leases_of_others() const noexcept;
+  [[nodiscard]] bool has_free_slot_beside(unsigned slot) const noexcept;
   void set_own_leases(std::uint64_t leases) noexcept;
 
   Spec spec_;

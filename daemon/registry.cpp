@@ -22,8 +22,10 @@ Result<ShrinkAfter> read_shrink_after(const std::optional<std::uint64_t>& millis
   if (exclusive)
     return fail(Errc::invalid_shrink_after,
                 "shrinkAfter is not for exclusive regions: the seal against writing keeps their memory");
-  if (slots == 1)
-    return fail(Errc::invalid_shrink_after, "shrinkAfter is not for classic regions: their one slot is never stale");
+  if (slots < 3)
+    return fail(Errc::invalid_shrink_after,
+                "shrinkAfter is for regions of three slots or more, so that writers have one while memiod shrinks "
+                "another");
   return ShrinkAfter(*milliseconds);
 }
 

@@ -98,8 +98,9 @@ TEST_F(Memory, ShrinkAfterIsChecked) {
     EXPECT_EQ(region.error().code, Errc::invalid_shrink_after);
     EXPECT_NE(region.error().text().find(std::to_string(time.count())), std::string::npos);
   }
-  EXPECT_EQ(client_.create("a", {.capacity = 1, .slots = 1, .shrink_after = 1s}).error().code,
-            Errc::invalid_shrink_after);
+  for (const unsigned slots : {1, 2})
+    EXPECT_EQ(client_.create("a", {.capacity = 1, .slots = slots, .shrink_after = 1s}).error().code,
+              Errc::invalid_shrink_after);
   EXPECT_EQ(client_.create("a", {.capacity = 1, .exclusive = true, .shrink_after = 1s}).error().code,
             Errc::invalid_shrink_after);
 }

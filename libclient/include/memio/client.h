@@ -35,7 +35,7 @@ struct RegionOptions {
   // (bench/README.md).
   bool huge_pages = false;
   // memiod gives the memory of stale slots back (Region::shrink) when nothing has been published for so long. Not for
-  // exclusive and classic regions.
+  // exclusive regions, nor for those of fewer than 3 slots.
   std::optional<std::chrono::milliseconds> shrink_after;
 };
 

@@ -145,7 +145,7 @@ class MEMIO_API Region {
   // behind the latest payload. It comes back, as zeros, when a writer uses it. Returns how many bytes that were. Other
   // writers go on meanwhile, as long as there is another free slot. A classic region has no stale slot. Errors:
   // read_only, also if the region is exclusive, whose seal keeps its memory; misuse between begin() and commit(); busy
-  // if another writer does not end within write_timeout; system.
+  // if another writer does not end within write_timeout; evicted; corrupt; system.
   Result<std::uint64_t> shrink();
 
   // The region's memory as a file, borrowed; laid out as REGION_FORMAT.md says. /proc/<pid>/fd/<this> works for

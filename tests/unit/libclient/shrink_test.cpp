@@ -89,6 +89,25 @@ TEST(Shrink, WaitsForAWriterThatIsAtWork) {
   ends.join();
 }
 
+// The writer has the lock and waits for a slot; a shrinker that had leased one before it waits for the lock would wait
+// for ever, and let it wait.
+TEST(Shrink, DoesNotTakeTheSlotThatALockedWriterWaitsFor) {
+  TestRegion region(2, payload);
+  Handle writer(region.open_writer());
+  Handle shrinker(region.open_writer());
+  Handle reader(region.open_reader());
+  writer.publish("one");
+  const auto held = reader.lease();
+  writer.publish("two");
+  std::thread writes([&] { EXPECT_TRUE(writer.writer.begin(1, no_deadline) && writer.writer.commit({})); });
+  wait_until([&] { return region.table().slot_wanted == 1; });
+  std::thread shrinks([&] { EXPECT_TRUE(shrink(shrinker, no_deadline)); });
+  wait_until([&] { return (region.directory().writer & format::writer_waiting) != 0; });
+  reader.reader.release(held.slot);
+  writes.join();
+  shrinks.join();
+}
+
 TEST(Shrink, LeavesAWriterTheOtherSlots) {
   TestRegion region(3, payload);
   Handle writer(region.open_writer());
@@ -119,12 +138,15 @@ TEST(Shrink, IsForWriters) {
 TEST(Shrink, SurvivesLies) {
   TestRegion region(4, payload);
   Handle writer(region.open_writer());
-  for (const std::uint64_t lie : {~std::uint64_t{0}, format::pack_latest(3, 63), format::pack_latest(3, 1)}) {
+  region.header(1) = {format::slot_magic(Layout::memio64), 1, ~std::uint64_t{0}};
+  region.table().cells_used = ~0U;
+  region.directory().latest = format::pack_latest(3, 1);
+  EXPECT_TRUE(shrink(writer));
+  for (const std::uint64_t lie : {~std::uint64_t{0}, format::pack_latest(3, 63), format::pack_latest(3, 4)}) {
     region.directory().latest = lie;
-    region.header(1) = {format::slot_magic(Layout::memio64), 1, ~std::uint64_t{0}};
-    region.table().cells_used = ~0U;
-    EXPECT_TRUE(shrink(writer));
+    EXPECT_EQ(shrink(writer).error().code, Errc::corrupt);
   }
+  EXPECT_EQ(region.cell(writer.memory.cell_index()).leases, 0U);
 }
 
 }  // namespace
