@@ -13,6 +13,7 @@
 #include "broker.h"
 #include "listen.h"
 #include "log.h"
+#include "memio/socket_path.h"
 #include "version.h"
 
 namespace memio::broker {

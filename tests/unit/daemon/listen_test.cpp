@@ -44,15 +44,5 @@ TEST_F(ListenTest, RefusesPathsThatNoSocketCanHave) {
   EXPECT_FALSE(listen_at(std::string(108, 'x'), false));
 }
 
-TEST_F(ListenTest, TheDefaultPathFollowsTheEnvironment) {
-  ::setenv("MEMIO_SOCKET", "/a/b", 1);
-  EXPECT_EQ(*default_socket_path(), "/a/b");
-  ::unsetenv("MEMIO_SOCKET");
-  ::setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
-  EXPECT_EQ(*default_socket_path(), "/run/user/1/memio/io.memio");
-  ::unsetenv("XDG_RUNTIME_DIR");
-  EXPECT_FALSE(default_socket_path());
-}
-
 }  // namespace
 }  // namespace memio::broker
