@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "memio/socket_path.h"
 
@@ -34,8 +35,8 @@ bool is_stale(const sockaddr_un& address) {
 Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
   const auto address = socket_address(path);
   if (!address) return fail(address.error());
-  const auto parent = path.substr(0, path.rfind('/'));
-  if (make_directory && ::mkdir(parent.c_str(), S_IRWXU) != 0 && errno != EEXIST)
+  const auto parent = std::filesystem::path(path).parent_path().string();
+  if (make_directory && !parent.empty() && ::mkdir(parent.c_str(), S_IRWXU) != 0 && errno != EEXIST)
     return fail_errno(errno, "creating the directory " + parent);
   auto socket = make_socket();
   if (!socket) return socket;

@@ -26,6 +26,13 @@ TEST_F(ListenTest, MakesASocketOnlyItsOwnerCanUse) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+TEST_F(ListenTest, ListensAtABareName) {
+  std::filesystem::current_path(directory_);
+  const auto socket = listen_at("s", true);
+  EXPECT_TRUE(socket) << socket.error().text();
+  EXPECT_TRUE(std::filesystem::is_socket("s"));
+}
+
 TEST_F(ListenTest, ReplacesADeadSocketButNotALivingOneOrAFile) {
   const auto path = directory_ + "/s";
   {
