@@ -6,11 +6,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <filesystem>
 
+#include "memio/socket_path.h"
 #include "support/daemon.h"
 
 namespace memio::test {
@@ -43,10 +42,9 @@ TEST(Lifecycle, TakesOverASocketThatSystemdOpened) {
   TemporaryDirectory runtime;
   const auto path = runtime.path() + "/io.memio";
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const auto address = socket_address(path);
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address), 0);
   ASSERT_EQ(::listen(socket.get(), 16), 0);
   // The client is there before the daemon, as with a real activation.
   auto client = Client::connect(path);
