@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "support/daemon.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <stdexcept>
 
@@ -23,6 +25,20 @@ std::size_t Daemon::open_fds() const {
        std::filesystem::directory_iterator("/proc/" + std::to_string(pid()) + "/fd"))
     ++count;
   return count;
+}
+
+Process DaemonTest::start_leasing(const std::string& region) const {
+  const Turnstile leased;
+  auto child = Process::fork([&] {
+    auto client = daemon_.connect();
+    auto opened = client.open(region, Access::read);
+    const auto snapshot = opened.value().read().value();
+    leased.pass();
+    ::pause();
+    return 0;
+  });
+  leased.wait();
+  return child;
 }
 
 }  // namespace memio::test

@@ -23,6 +23,9 @@ class Daemon : public Memiod {
 // A test with a memiod.
 class DaemonTest : public testing::Test {
  protected:
+  // A process that has leased the region's latest slot, and keeps it as long as it lives.
+  [[nodiscard]] Process start_leasing(const std::string& region) const;
+
   Daemon daemon_;
 };
 
