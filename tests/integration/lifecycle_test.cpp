@@ -79,6 +79,26 @@ TEST(Lifecycle, TellsSystemdHowManyRegionsThereAre) {
   EXPECT_EQ(process.wait(), 0);
 }
 
+TEST(Lifecycle, GoesOnAndEndsWhileSystemdDoesNotReadWhatItIsTold) {
+  TemporaryDirectory runtime;
+  Notifications notifications(runtime.path() + "/notify");
+  const auto path = runtime.path() + "/s";
+  auto process =
+      Process::run({memiod, "--socket", path, "--log-level", "warning"}, {{"NOTIFY_SOCKET", notifications.path()}});
+  ASSERT_TRUE(notifications.wait_for("READY=1"));
+  notifications.fill();
+  auto client = Client::connect(path);
+  ASSERT_TRUE(client);
+  auto region = client->create("a", {.capacity = 16});
+  // The state of things is due a quarter of a second after the first call.
+  const auto well_past = std::chrono::steady_clock::now() + std::chrono::milliseconds(600);
+  while (std::chrono::steady_clock::now() < well_past) ASSERT_TRUE(client->list());
+  EXPECT_TRUE(notifications.wait_for("STATUS=1 regions, 1 connections")) << "told as soon as there is room";
+  notifications.fill();
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
 TEST(Lifecycle, ReplacesASocketThatADeadDaemonLeft) {
   TemporaryDirectory runtime;
   const auto path = runtime.path() + "/s";

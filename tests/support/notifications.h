@@ -14,6 +14,8 @@ class Notifications {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   // Waits for a message that has `line` in it; false after 20 s.
   bool wait_for(const std::string& line);
+  // Sends itself as many messages as it can hold: whoever waits for room now waits until wait_for() makes some.
+  void fill() const;
 
  private:
   std::string path_;
