@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   const auto expected = sum(source);
 
   const Answer answer;
-  const Process reader = Process::fork([&] {
+  const Process reader = Process::fork([&]() -> int {
     pin_to_cpu(reader_cpu);
     auto own_client = daemon.connect();
     auto own = must(own_client.open("big", Access::read));
@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "making a socketpair");
   const UniqueFd socket(ends[0]);
   const UniqueFd other(ends[1]);
-  const Process socket_reader = Process::fork([&] {
+  const Process socket_reader = Process::fork([&]() -> int {
     pin_to_cpu(reader_cpu);
     std::vector<std::byte> buffer(piece);
     for (;;) {
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
       for (std::size_t got = 0; got < size;) {
         const auto n = static_cast<std::size_t>(
             must(::read(other.get(), buffer.data() + kept, std::min(buffer.size() - kept, size - got)), "reading"));
-        if (n == 0) return;
+        if (n == 0) return 0;
         got += n;
         const std::size_t whole = (kept + n) / sizeof(std::uint64_t) * sizeof(std::uint64_t);
         total += sum(std::span(buffer).first(whole));

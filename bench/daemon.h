@@ -2,19 +2,14 @@
 #pragma once
 
 #include "memio/client.h"
-#include "process.h"
+#include "must.h"
+#include "support/memiod.h"
 
 namespace memio::bench {
 
-// A memiod of the benchmark's own, in a directory of its own.
-class Daemon {
+class Daemon : public test::Memiod {
  public:
-  Daemon();
-  [[nodiscard]] Client connect() const;
-
- private:
-  TemporaryDirectory directory_;
-  Process process_;
+  [[nodiscard]] Client connect() const { return must(Client::connect(socket_path())); }
 };
 
 }  // namespace memio::bench

@@ -4,14 +4,15 @@
 // bare system call that does the waking, one write() to an eventfd that is in as many epolls, by edge. Waking a process
 // is work for the kernel, so that neither can be flat; the difference between the two is memio's.
 //
-// Every publish finds all subscribers asleep: the benchmark waits for that, outside of what is measured, by asking the
-// kernel for the state of each. The writer has a CPU of its own, and the subscribers share another.
+// Every publish finds all subscribers asleep: the benchmark waits, outside of what is measured, for a word of each that
+// it is about to sleep, and for the kernel to say that it does. The writer has a CPU of its own, and the subscribers
+// share another.
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -38,11 +39,11 @@ class Sleepers {
   template <class Prepare>
   Sleepers(unsigned count, const Prepare& prepare) {
     for (unsigned i = 0; i < count; ++i) {
-      processes_.push_back(Process::fork([&] {
+      processes_.push_back(Process::fork([&]() -> int {
         pin_to_cpu(subscribers_cpu);
         auto sleep = prepare();
-        for (;;) {
-          ++*about_to_sleep_;
+        for (const std::uint64_t one = 1;;) {
+          must(::write(about_to_sleep_.get(), &one, sizeof one), "telling of a sleep");
           sleep();
         }
       }));
@@ -51,10 +52,14 @@ class Sleepers {
 
   // Waits until all of them sleep; each has slept and been woken as often as this was called.
   void wait_until_asleep() {
-    expected_ += processes_.size();
-    while (about_to_sleep_->load() < expected_) ::usleep(50);
+    for (std::uint64_t told = 0; told < processes_.size();) {
+      std::uint64_t more = 0;
+      must(::read(about_to_sleep_.get(), &more, sizeof more), "waiting for a sleep");
+      told += more;
+    }
+    // What is left is their way into the kernel, of which no event tells.
     for (const auto& process : processes_)
-      while (!asleep(process.pid())) ::usleep(50);
+      while (!asleep(process.pid())) ::sched_yield();
   }
 
  private:
@@ -66,8 +71,7 @@ class Sleepers {
     return end_of_name != std::string::npos && end_of_name + 2 < text.size() && text[end_of_name + 2] == 'S';
   }
 
-  Shared<std::atomic<std::uint64_t>> about_to_sleep_;
-  std::uint64_t expected_ = 0;
+  UniqueFd about_to_sleep_{must(::eventfd(0, EFD_CLOEXEC), "making an eventfd")};  // counts them
   std::vector<Process> processes_;
 };
 

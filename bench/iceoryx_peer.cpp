@@ -2,11 +2,13 @@
 #include "iceoryx_peer.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include "iceoryx_posh/popo/publisher.hpp"
 #include "iceoryx_posh/popo/subscriber.hpp"
@@ -16,6 +18,23 @@
 namespace memio::bench {
 
 namespace {
+
+// Waits until `text` is among what can be read from `fd`; false after `longest`, or if the writer ended.
+bool wait_for_text(int fd, std::string_view text, std::chrono::milliseconds longest) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + longest;
+  std::string seen;
+  std::array<char, 4096> buffer;
+  while (seen.find(text) == std::string::npos) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd wanted{fd, POLLIN, 0};
+    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(left)) <= 0) return false;
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n <= 0) return false;
+    seen.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return true;
+}
 
 // Written before it is used as an argument.
 std::string configuration(const std::string& directory) {
@@ -41,6 +60,7 @@ class IceoryxEnd {
     waitset_.attachState(subscriber_, iox::popo::SubscriberState::HAS_DATA).or_else([](auto) {
       die("iceoryx: cannot attach a subscriber to a WaitSet");
     });
+    // iceoryx 2.0 has no event for it.
     while (!publisher_.hasSubscribers() || subscriber_.getSubscriptionState() != iox::SubscribeState::SUBSCRIBED)
       ::usleep(1000);
   }
@@ -75,8 +95,9 @@ class IceoryxEnd {
 
 IceoryxPair::IceoryxPair(Waiting waiting, unsigned first_cpu, unsigned second_cpu)
     : roudi_(Process::run({"iox-roudi", "--config-file", configuration(directory_.path()), "--monitoring-mode", "off",
-                           "--log-level", "error"})),
-      ready_(wait_for_text(roudi_.output(), "RouDi is ready for clients", 10)),
+                           "--log-level", "error"},
+                          {}, true)),
+      ready_(wait_for_text(roudi_.output(), "RouDi is ready for clients", std::chrono::seconds(10))),
       measured_(must(::eventfd(0, EFD_CLOEXEC), "making an eventfd")) {
   if (!ready_) return;
   second_.emplace([=](Partner::Rounds rounds) {
@@ -98,7 +119,8 @@ IceoryxPair::IceoryxPair(Waiting waiting, unsigned first_cpu, unsigned second_cp
 IceoryxPair::~IceoryxPair() {
   first_.reset();
   second_.reset();
-  roudi_.stop();  // not killed: it removes its shared memory
+  roudi_.signal(SIGTERM);  // not killed: it removes its shared memory
+  roudi_.wait();
 }
 
 double IceoryxPair::round_trip() {

@@ -24,7 +24,7 @@ class IceoryxPair {
   double round_trip();
 
  private:
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   Process roudi_;
   bool ready_;
   Shared<double> seconds_;

@@ -4,16 +4,12 @@
 // Other processes to measure against, and where they run.
 
 #include <sys/mman.h>
-#include <sys/types.h>
 
+#include <cstddef>
 #include <functional>
 #include <new>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
-#include "memio/unique_fd.h"
+#include "support/process.h"
 
 namespace memio::bench {
 
@@ -24,30 +20,7 @@ void pin_to_cpu(unsigned index);
 // get it alike.
 void run_before_others() noexcept;
 
-// A child process; killed and waited for by the destructor if it still runs. Children end with their parent.
-class Process {
- public:
-  // Runs a program. What it writes to standard output can be read from output().
-  static Process run(const std::vector<std::string>& command);
-  // Runs a function in a forked child.
-  static Process fork(const std::function<void()>& body);
-
-  Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, -1)), output_(std::move(other.output_)) {}
-  Process& operator=(Process&&) = delete;
-  ~Process();
-
-  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  [[nodiscard]] int output() const noexcept { return output_.get(); }
-  // Waits for the end.
-  void wait() noexcept;
-  // SIGTERM, and waits for the end.
-  void stop() noexcept;
-
- private:
-  explicit Process(pid_t pid) : pid_(pid) {}
-  pid_t pid_ = -1;
-  UniqueFd output_;
-};
+using test::Process;
 
 // A forked process that takes part in one round after another: a repetition of a benchmark each. Between rounds it
 // sleeps, so that it takes no CPU from what is measured then.
@@ -94,21 +67,5 @@ class Shared {
  private:
   T* value_;
 };
-
-// A fresh directory, removed with all that is in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-
- private:
-  std::string path_;
-};
-
-// Waits until `text` is among what can be read from `fd`; false after `seconds`, or if the writer ended.
-bool wait_for_text(int fd, std::string_view text, int seconds);
 
 }  // namespace memio::bench

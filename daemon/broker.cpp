@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
 #include <cerrno>
 
 #include "log.h"
 #include "methods.h"
+#include "notify.h"
 
 namespace memio::broker {
 
@@ -117,7 +117,13 @@ void Broker::end_session(Session& session) {
 }
 
 void Broker::update_status() {
-  ::sd_notifyf(0, "STATUS=%zu regions, %zu connections", registry_.regions().size(), sessions_.size());
+  auto status = "STATUS=" + std::to_string(registry_.regions().size()) + " regions, " +
+                std::to_string(sessions_.size()) + " connections";
+  if (status == told_status_) return;
+  if (notify_without_waiting(status))
+    told_status_ = std::move(status);
+  else
+    status_timer_.start_timer(status_interval);
 }
 
 }  // namespace memio::broker

@@ -58,6 +58,7 @@ class Broker {
   bool ending_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   EventSource status_timer_;
+  std::string told_status_;
 };
 
 }  // namespace memio::broker

@@ -3,27 +3,18 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
+#include <filesystem>
+
+#include "memio/socket_path.h"
 
 namespace memio::broker {
 
 namespace {
 
 constexpr int backlog = 128;
-
-Result<sockaddr_un> address_of(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path)
-    return fail(Errc::system, "a socket's path has 1 to 107 bytes, this one has " + std::to_string(path.size()));
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  return address;
-}
 
 const sockaddr* generic(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
@@ -42,10 +33,10 @@ bool is_stale(const sockaddr_un& address) {
 }  // namespace
 
 Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
-  const auto address = address_of(path);
+  const auto address = socket_address(path);
   if (!address) return fail(address.error());
-  const auto parent = path.substr(0, path.rfind('/'));
-  if (make_directory && ::mkdir(parent.c_str(), S_IRWXU) != 0 && errno != EEXIST)
+  const auto parent = std::filesystem::path(path).parent_path().string();
+  if (make_directory && !parent.empty() && ::mkdir(parent.c_str(), S_IRWXU) != 0 && errno != EEXIST)
     return fail_errno(errno, "creating the directory " + parent);
   auto socket = make_socket();
   if (!socket) return socket;
@@ -61,13 +52,6 @@ Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
                       error_number == EADDRINUSE ? "another memiod listens at " + path : "creating the socket " + path);
   if (::listen(socket->get(), backlog) != 0) return fail_errno(errno, "listening at " + path);
   return socket;
-}
-
-Result<std::string> default_socket_path() {
-  if (const char* path = std::getenv("MEMIO_SOCKET"); path && *path) return std::string(path);
-  if (const char* directory = std::getenv("XDG_RUNTIME_DIR"); directory && *directory)
-    return std::string(directory) + "/memio/io.memio";
-  return fail(Errc::system, "neither MEMIO_SOCKET nor XDG_RUNTIME_DIR is set; say where to listen with --socket PATH");
 }
 
 }  // namespace memio::broker

@@ -12,7 +12,4 @@ namespace memio::broker {
 // error. `make_directory` creates the parent, mode 0700, if it is not there.
 Result<UniqueFd> listen_at(const std::string& path, bool make_directory);
 
-// $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio.
-Result<std::string> default_socket_path();
-
 }  // namespace memio::broker

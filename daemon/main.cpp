@@ -13,6 +13,8 @@
 #include "broker.h"
 #include "listen.h"
 #include "log.h"
+#include "memio/socket_path.h"
+#include "notify.h"
 #include "version.h"
 
 namespace memio::broker {
@@ -73,9 +75,10 @@ Result<int> serve(const Options& options) {
   Broker broker(*loop, Limits{});
   auto path = open_sockets(broker, options);
   if (!path) return fail(std::move(path.error()));
+  // Waits until it is told: a manager that missed it would wait for it for ever.
   ::sd_notify(0, "READY=1\nSTATUS=0 regions, 0 connections");
   auto code = loop->run();
-  ::sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
+  notify_without_waiting("STOPPING=1\nSTATUS=Stopping");
   if (!path->empty()) ::unlink(path->c_str());
   return code;
 }

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "memio/client.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
 
 #include "client_core.h"
 #include "connect.h"
+#include "memio/socket_path.h"
 #include "watcher.h"
 
 namespace memio {
@@ -69,16 +64,7 @@ Result<void> read_nothing(const Result<Answer>& answer) {
 
 }  // namespace
 
-Result<std::string> Client::default_socket_path() {
-  const auto variable = [](const char* name) -> std::string_view {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-  };
-  if (const auto path = variable("MEMIO_SOCKET"); !path.empty()) return std::string(path);
-  if (const auto directory = variable("XDG_RUNTIME_DIR"); !directory.empty())
-    return std::string(directory) + "/memio/io.memio";
-  return fail(Errc::system, "neither MEMIO_SOCKET nor XDG_RUNTIME_DIR is set, so where memiod listens is not known");
-}
+Result<std::string> Client::default_socket_path() { return memio::default_socket_path(); }
 
 Result<Client> Client::connect(std::string_view socket_path) {
   Result<std::string> path = std::string(socket_path);

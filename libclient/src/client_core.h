@@ -3,9 +3,10 @@
 
 // The one epoll behind a Client, and what happens when it is readable.
 //
-// Three kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells
-// of subscribed regions, by edge; and `again_`, an eventfd that is kept readable while dispatch() has left something
-// undone, so that a loop around us calls it again.
+// Four kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells
+// of subscribed regions, by edge; `again_`, an eventfd that is kept readable while dispatch() has left something
+// undone, so that a loop around us calls it again; and, once the connection has been lost, `retry_timer_`, which says
+// when to look for memiod again.
 //
 // What is to be told waits in `ready_`, whose capacity is reserved when a source is added: telling allocates nothing.
 
@@ -104,15 +105,15 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void update_interest() noexcept;
   void disconnect(Error reason) noexcept;
   void call_again() noexcept;
+  void run_answered();
+  void make_ready(std::size_t index) noexcept;
+  void collect(std::span<const epoll_event> found);
 
   // reconnect.cpp
   void start_retrying() noexcept;
   void retry() noexcept;
   Result<void> reconnect();
   void claim(OpenRegion& region);
-  void run_answered();
-  void make_ready(std::size_t index) noexcept;
-  void collect(std::span<const epoll_event> found);
 
   std::optional<Channel> channel_;
   bool connected_ = true;

@@ -2,23 +2,20 @@
 #include "connect.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "memio/socket_path.h"
 
 namespace memio {
 
 Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Errc::system, "the socket's path is too long (at most 107 bytes): " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const auto address = socket_address(path);
+  if (!address) return fail(address.error());
   const int flags = SOCK_STREAM | SOCK_CLOEXEC | (blocking == Blocking::yes ? 0 : SOCK_NONBLOCK);
   UniqueFd socket(::socket(AF_UNIX, flags, 0));
   if (!socket.valid()) return fail_errno(errno, "creating a socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     const bool absent = errno == ENOENT || errno == ECONNREFUSED;
     return fail_errno(errno, "cannot reach memiod at " + path +
                                  (absent ? " (is it running? try: systemctl --user start memiod.socket)" : ""));

@@ -79,7 +79,8 @@ TEST_F(Attack, WrongParametersAreNamed) {
       {R"("io.memio.Create","parameters":{"name":"a","capacity":1,"colour":1})", "colour"},
       {R"("io.memio.Open","parameters":{"name":"bystander","access":"readwrite"})", "access"},
       {R"("io.memio.Open","parameters":{"name":"bystander"})", "access"},
-      {R"("io.memio.OpenConnection","parameters":{"grants":[{"pattern":"a","rights":["own"]}]})", "grants.rights"},
+      {R"("io.memio.OpenConnection","parameters":{"grants":[{"pattern":"a","rights":["own"]}]})",
+       "grants[0].rights[0]"},
   };
   for (const auto& [rest, parameter] : wrong) {
     SCOPED_TRACE(rest);

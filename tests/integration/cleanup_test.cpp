@@ -102,16 +102,7 @@ TEST_F(Cleanup, ASubscriberIsWokenWhenAWriterDies) {
 TEST_F(Cleanup, LeasesOfADeadReaderEnd) {
   auto region = client_.create("a", {.capacity = 16, .slots = 2});
   ASSERT_TRUE(region->write(bytes("1")));
-  Turnstile leased;
-  auto child = Process::fork([&] {
-    auto other = Client::connect(daemon_.socket_path());
-    auto mine = other->open("a", Access::read);
-    auto snapshot = mine->read();
-    leased.pass();
-    ::pause();
-    return 0;
-  });
-  leased.wait();
+  const auto child = start_leasing("a");
   ASSERT_TRUE(region->write(bytes("2")));
   region->set_write_timeout(std::chrono::milliseconds(0));
   EXPECT_EQ(region->write(bytes("3")).error().code, Errc::busy) << "one slot is the latest, the other is leased";

@@ -108,5 +108,13 @@ TEST(ErrorsWithoutADaemon, SayWhereItWasLookedForAndWhatToDo) {
   EXPECT_NE(client.error().text().find("systemctl --user start"), std::string::npos);
 }
 
+TEST(ErrorsWithoutADaemon, SayWhichPathNoSocketCanHave) {
+  const std::string too_long = "/" + std::string(200, 'x');
+  auto client = Client::connect(too_long);
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().code, Errc::system);
+  EXPECT_NE(client.error().text().find("1 to 107 bytes, and this one has 201: '" + too_long), std::string::npos);
+}
+
 }  // namespace
 }  // namespace memio::test

@@ -5,19 +5,20 @@
     examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER
 """
 
-import os
+import pathlib
 import select
-import socket
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import memiod  # noqa: E402
 
 
 class Program:
     """A program that is ended with the `with` block."""
 
     def __init__(self, command, **options):
-        self.process = subprocess.Popen(command, **options)
+        self.process = memiod.start(command, **options)
 
     def __enter__(self):
         return self.process
@@ -29,12 +30,6 @@ class Program:
             self.process.stdout.close()
 
 
-def wait_until_ready(notifications):
-    notifications.settimeout(20)
-    while b"READY=1" not in notifications.recv(4096).split(b"\n"):
-        pass
-
-
 def line_of(process):
     ready, _, _ = select.select([process.stdout], [], [], 20)
     line = process.stdout.readline() if ready else ""
@@ -42,23 +37,19 @@ def line_of(process):
 
 
 def main():
-    memiod, memioctl, publisher, follower = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as runtime:
-        path = f"{runtime}/io.memio"
-        environment = {**os.environ, "MEMIO_SOCKET": path, "NOTIFY_SOCKET": f"{runtime}/notify"}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
-            notifications.bind(f"{runtime}/notify")
-            with Program([memiod, "--socket", path], env=environment):
-                wait_until_ready(notifications)
-                with Program([memioctl, "watch"], stdout=subprocess.PIPE, text=True, env=environment) as watching:
-                    with Program([publisher], env=environment):
-                        # The publisher is there when its region is.
-                        while "hello" not in line_of(watching):
-                            pass
-                        with Program([follower], stdout=subprocess.PIPE, text=True, env=environment) as following:
-                            lines = [line_of(following), line_of(following)]
-                        get = [memioctl, "get", "hello"]
-                        lines.append(subprocess.run(get, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+    program, memioctl, publisher, follower = sys.argv[1:]
+    daemon = memiod.Memiod(program)
+    environment = daemon.environment
+    with Program([memioctl, "watch"], stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        with Program([publisher], env=environment):
+            # The publisher is there when its region is.
+            while "hello" not in line_of(watching):
+                pass
+            with Program([follower], stdout=subprocess.PIPE, text=True, env=environment) as following:
+                lines = [line_of(following), line_of(following)]
+            get = [memioctl, "get", "hello"]
+            lines.append(subprocess.run(get, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+    daemon.stop()
     if not all(line.startswith("hello, ") for line in lines) or lines[0] == lines[1]:
         sys.exit(f"the follower printed {lines[:2]}, memioctl {lines[2]!r}")
 

@@ -6,11 +6,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <filesystem>
 
+#include "memio/socket_path.h"
 #include "support/daemon.h"
 
 namespace memio::test {
@@ -43,10 +42,9 @@ TEST(Lifecycle, TakesOverASocketThatSystemdOpened) {
   TemporaryDirectory runtime;
   const auto path = runtime.path() + "/io.memio";
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const auto address = socket_address(path);
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address), 0);
   ASSERT_EQ(::listen(socket.get(), 16), 0);
   // The client is there before the daemon, as with a real activation.
   auto client = Client::connect(path);
@@ -77,6 +75,26 @@ TEST(Lifecycle, TellsSystemdHowManyRegionsThereAre) {
   auto region = client->create("a", {.capacity = 16});
   ASSERT_TRUE(region);
   EXPECT_TRUE(notifications.wait_for("STATUS=1 regions, 1 connections"));
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST(Lifecycle, GoesOnAndEndsWhileSystemdDoesNotReadWhatItIsTold) {
+  TemporaryDirectory runtime;
+  Notifications notifications(runtime.path() + "/notify");
+  const auto path = runtime.path() + "/s";
+  auto process =
+      Process::run({memiod, "--socket", path, "--log-level", "warning"}, {{"NOTIFY_SOCKET", notifications.path()}});
+  ASSERT_TRUE(notifications.wait_for("READY=1"));
+  notifications.fill();
+  auto client = Client::connect(path);
+  ASSERT_TRUE(client);
+  auto region = client->create("a", {.capacity = 16});
+  // The state of things is due a quarter of a second after the first call.
+  const auto well_past = std::chrono::steady_clock::now() + std::chrono::milliseconds(600);
+  while (std::chrono::steady_clock::now() < well_past) ASSERT_TRUE(client->list());
+  EXPECT_TRUE(notifications.wait_for("STATUS=1 regions, 1 connections")) << "told as soon as there is room";
+  notifications.fill();
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait(), 0);
 }

@@ -6,32 +6,24 @@
 """
 
 import json
-import os
-import socket
+import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import memiod  # noqa: E402
 
 MEMIOD, MEMIOCTL = sys.argv[1:3]
 
 
 class Memioctl(unittest.TestCase):
     def setUp(self):
-        self.runtime = tempfile.TemporaryDirectory()
-        self.environment = {**os.environ, "MEMIO_SOCKET": f"{self.runtime.name}/s"}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
-            notifications.bind(f"{self.runtime.name}/notify")
-            notifications.settimeout(20)
-            environment = {**self.environment, "NOTIFY_SOCKET": f"{self.runtime.name}/notify"}
-            self.daemon = subprocess.Popen([MEMIOD, "--log-level", "warning"], env=environment)
-            while b"READY=1" not in notifications.recv(4096):
-                pass
+        self.memiod = memiod.Memiod(MEMIOD)
+        self.runtime, self.environment = self.memiod.runtime, self.memiod.environment
 
     def tearDown(self):
-        self.daemon.terminate()
-        self.assertEqual(self.daemon.wait(20), 0)
-        self.runtime.cleanup()
+        self.assertEqual(self.memiod.stop(), 0)
 
     def run_ctl(self, *arguments, data=b"", code=0):
         result = subprocess.run([MEMIOCTL, *arguments], input=data, env=self.environment, capture_output=True, timeout=20)
@@ -87,7 +79,7 @@ class Memioctl(unittest.TestCase):
     def test_watch_prints_a_json_object_a_line(self):
         self.run_ctl("create", "a", "16")
         command = [MEMIOCTL, "--json", "watch", "--versions", "--count", "3"]
-        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE) as watch:
+        with memiod.start(command, env=self.environment, stdout=subprocess.PIPE) as watch:
             lines = (json.loads(line) for line in watch.stdout)
             self.assertEqual(next(lines)["event"], "present")
             self.assertEqual(next(lines)["event"], "ready")

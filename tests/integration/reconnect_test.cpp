@@ -123,16 +123,7 @@ TEST_F(Reconnect, WhatTheDeadLeftIsClearedWhenNobodyClaimsIt) {
   auto client = daemon_.connect();
   auto region = client.create("a", {.capacity = 64, .slots = 2});
   ASSERT_TRUE(region->write(bytes("1")));
-  Turnstile leased;
-  auto child = Process::fork([&] {
-    auto other = Client::connect(daemon_.socket_path());
-    auto mine = other->open("a", Access::write);
-    auto snapshot = mine->read();
-    leased.pass();
-    ::pause();
-    return 0;
-  });
-  leased.wait();
+  auto child = start_leasing("a");
   ASSERT_TRUE(region->write(bytes("2")));
   daemon_.kill();
   child.signal(SIGKILL);

@@ -10,14 +10,13 @@ import ctypes
 import os
 import pathlib
 import select
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import memiod  # noqa: E402
 import region as python  # noqa: E402
 
 MEMIOD, MEMIOCTL, LIBRARY = sys.argv[1:4]
@@ -129,24 +128,14 @@ class RegionInPython(unittest.TestCase):
     SHAPES = [(slots, layout) for slots in (1, 2, 4, 64) for layout in ("memio24", "memio64")]
 
     def setUp(self):
-        self.runtime = tempfile.TemporaryDirectory()
-        self.path = f"{self.runtime.name}/s"
-        self.environment = {**os.environ, "MEMIO_SOCKET": self.path}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
-            notifications.bind(f"{self.runtime.name}/notify")
-            notifications.settimeout(LONG)
-            environment = {**self.environment, "NOTIFY_SOCKET": f"{self.runtime.name}/notify"}
-            self.daemon = subprocess.Popen([MEMIOD, "--log-level", "warning"], env=environment)
-            while b"READY=1" not in notifications.recv(4096):
-                pass
+        self.memiod = memiod.Memiod(MEMIOD)
+        self.path, self.environment = self.memiod.path, self.memiod.environment
         self.connection = python.Connection(self.path)
         self.addCleanup(self.stop)
 
     def stop(self):
         self.connection.close()
-        self.daemon.terminate()
-        self.assertEqual(self.daemon.wait(LONG), 0)
-        self.runtime.cleanup()
+        self.assertEqual(self.memiod.stop(), 0)
 
     def ctl(self, *arguments, data=b""):
         command = [MEMIOCTL, *arguments]
@@ -200,7 +189,7 @@ class RegionInPython(unittest.TestCase):
     def test_memiod_tells_of_what_python_writes(self):
         name, ours, _ = self.create()
         command = [MEMIOCTL, "--json", "watch", "--versions", "--count", "1"]
-        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE) as watch:
+        with memiod.start(command, env=self.environment, stdout=subprocess.PIPE) as watch:
             self.assertIn(b"present", watch.stdout.readline())
             self.assertIn(b"ready", watch.stdout.readline())
             ours.write(b"x", version=77)

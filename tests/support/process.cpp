@@ -2,9 +2,9 @@
 #include "support/process.h"
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,10 +28,11 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 namespace {
 
-std::pair<UniqueFd, UniqueFd> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
-  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+// The child's part of fork(). An exception must not leave it, or the child would go on as a second test program.
+[[noreturn]] void be_child_of(pid_t parent, const std::function<int()>& body) noexcept {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it has ended already
+  ::_exit(body());
 }
 
 }  // namespace
@@ -55,9 +56,10 @@ Process Process::run(const std::vector<std::string>& command, const Environment&
 }
 
 Process Process::fork(const std::function<int()>& body) {
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw std::runtime_error("cannot fork");
-  if (pid == 0) ::_exit(body());
+  if (pid == 0) be_child_of(parent, body);
   return Process(pid);
 }
 
@@ -87,16 +89,24 @@ std::string Process::read_all() {
   return text;
 }
 
+std::pair<UniqueFd, UniqueFd> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
 Turnstile::Turnstile() { std::tie(read_, write_) = make_pipe(); }
 
-void Turnstile::pass() const { EXPECT_EQ(::write(write_.get(), "x", 1), 1); }
+void Turnstile::pass() const {
+  if (::write(write_.get(), "x", 1) != 1) throw std::runtime_error("cannot let the other process pass");
+}
 
 void Turnstile::wait() const {
   constexpr int longest = 20'000;
   pollfd wanted{read_.get(), POLLIN, 0};
-  ASSERT_EQ(::poll(&wanted, 1, longest), 1) << "the other process did not come";
   char one = 0;
-  ASSERT_EQ(::read(read_.get(), &one, 1), 1);
+  if (::poll(&wanted, 1, longest) != 1 || ::read(read_.get(), &one, 1) != 1)
+    throw std::runtime_error("the other process did not come");
 }
 
 }  // namespace memio::test

@@ -25,7 +25,8 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// A child process; killed and waited for by the destructor if it still runs.
+// A child process; killed and waited for by the destructor if it still runs. It ends with the thread that started it,
+// however that ends, so nothing is left behind.
 class Process {
  public:
   using Environment = std::vector<std::pair<std::string, std::string>>;
@@ -33,7 +34,7 @@ class Process {
   // Runs a program with `environment` added to ours. Standard output can be read through output() if `capture` is set.
   static Process run(const std::vector<std::string>& command, const Environment& environment = {},
                      bool capture = false);
-  // Runs a function in a forked child; what it returns is the exit code.
+  // Runs a function in a forked child; what it returns is the exit code. What it throws aborts the child.
   static Process fork(const std::function<int()>& body);
 
   Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, -1)), output_(std::move(other.output_)) {}
@@ -54,12 +55,15 @@ class Process {
   UniqueFd output_;
 };
 
+// A pipe's ends, to read from and to write to.
+std::pair<UniqueFd, UniqueFd> make_pipe();
+
 // Two processes that take turns: each waits until the other has passed.
 class Turnstile {
  public:
   Turnstile();
   void pass() const;  // lets one wait() go on
-  void wait() const;  // fails the test after 20 s
+  void wait() const;  // throws after 20 s
 
  private:
   UniqueFd read_;

@@ -3,20 +3,19 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cstring>
 #include <stdexcept>
 
+#include "memio/socket_path.h"
+
 namespace memio::test {
 
 RawConnection::RawConnection(const std::string& socket_path)
     : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, socket_path.c_str(), sizeof address.sun_path - 1);
-  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  const auto address = socket_address(socket_path);
+  if (!address || ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     throw std::runtime_error("cannot connect to " + socket_path);
 }
 

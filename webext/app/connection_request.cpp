@@ -2,7 +2,6 @@
 #include "connection_request.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "memio/channel.h"
 #include "memio/message.h"
 #include "memio/protocol_json.h"
+#include "memio/socket_path.h"
 
 namespace memio::webext {
 
@@ -21,15 +21,12 @@ namespace {
 using Done = std::function<void(Result<UniqueFd>)>;
 
 Result<UniqueFd> connect_without_waiting(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Errc::disconnected, "the path of memiod's socket is too long (at most 107 bytes): " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
+  const auto address = socket_address(path);
+  if (!address) return fail(Errc::disconnected, address.error().message);
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.valid()) return fail_errno(errno, "creating a socket to memiod");
   // On a Unix socket this succeeds or fails at once.
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return fail(Errc::disconnected, "memiod cannot be reached at " + path + ": " + std::strerror(errno) +
                                         " (is it running? try: systemctl --user start memiod.socket)");
   return socket;

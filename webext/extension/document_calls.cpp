@@ -4,6 +4,7 @@
 // doubles.
 
 #include <array>
+#include <functional>
 #include <limits>
 
 #include "document_session.h"
@@ -24,6 +25,15 @@ Result<std::string> name_argument(const Arguments& arguments, unsigned index) {
   if (!name) return fail(Errc::invalid_name, "a region's name is a string, not " + describe(arguments.at(index)));
   if (auto checked = check_name(*name); !checked) return fail(std::move(checked.error()));
   return std::move(*name);
+}
+
+// Empty if there is none.
+Result<std::string> pattern_argument(const Arguments& arguments, unsigned index) {
+  if (arguments.absent(index)) return std::string();
+  auto pattern = arguments.string(index);
+  if (!pattern) return fail(Errc::invalid_pattern, "a pattern is a string, not " + describe(arguments.at(index)));
+  if (auto checked = check_pattern(*pattern); !checked) return fail(std::move(checked.error()));
+  return std::move(*pattern);
 }
 
 // One of an enum's words; `what` names it in the error.
@@ -110,92 +120,50 @@ Result<Json> DocumentSession::adopt_region(std::shared_ptr<Link> link, Region re
   return json;
 }
 
-JsValue DocumentSession::open(JSCContext*, const Arguments& arguments) {
+template <class T, class Call>
+JsValue DocumentSession::ask(const Arguments& arguments, Result<std::string> subject, Call call) {
   const std::uint64_t request = request_of(arguments);
-  auto name = name_argument(arguments, 1);
-  const auto access = word_argument<Access>(arguments, 2, "access");
-  if (!name || !access) {
-    answer(request, fail(name ? access.error() : name.error()));
+  if (!subject) {
+    answer(request, fail(std::move(subject.error())));
     return {};
   }
-  with_link([this, request, name = std::move(*name), access = *access](Result<std::shared_ptr<Link>> link) {
+  with_link([this, request, subject = std::move(*subject), call](Result<std::shared_ptr<Link>> link) {
     if (!link)
       answer(request, fail(std::move(link.error())));
     else
-      (*link)->client().open_async(name, access, answer_to<Region>(request, *link));
+      std::invoke(call, (*link)->client(), subject, answer_to<T>(request, *link));
   });
   return {};
+}
+
+JsValue DocumentSession::open(JSCContext*, const Arguments& arguments) {
+  auto name = name_argument(arguments, 1);
+  const auto access = word_argument<Access>(arguments, 2, "access");
+  if (name && !access) name = fail(access.error());
+  return ask<Region>(arguments, std::move(name), [access](Client& client, const std::string& checked, auto done) {
+    client.open_async(checked, *access, std::move(done));
+  });
 }
 
 JsValue DocumentSession::create(JSCContext*, const Arguments& arguments) {
-  const std::uint64_t request = request_of(arguments);
   auto name = name_argument(arguments, 1);
   const auto options = create_arguments(arguments);
-  if (!name || !options) {
-    answer(request, fail(name ? options.error() : name.error()));
-    return {};
-  }
-  with_link([this, request, name = std::move(*name), options = *options](Result<std::shared_ptr<Link>> link) {
-    if (!link)
-      answer(request, fail(std::move(link.error())));
-    else
-      (*link)->client().create_async(name, options, answer_to<Region>(request, *link));
+  if (name && !options) name = fail(options.error());
+  return ask<Region>(arguments, std::move(name), [options](Client& client, const std::string& checked, auto done) {
+    client.create_async(checked, *options, std::move(done));
   });
-  return {};
 }
 
 JsValue DocumentSession::list(JSCContext*, const Arguments& arguments) {
-  const std::uint64_t request = request_of(arguments);
-  std::string pattern;
-  if (!arguments.absent(1)) {
-    const auto text = arguments.string(1);
-    auto checked = text ? check_pattern(*text)
-                        : fail(Errc::invalid_pattern, "a pattern is a string, not " + describe(arguments.at(1)));
-    if (!checked) {
-      answer(request, fail(std::move(checked.error())));
-      return {};
-    }
-    pattern = *text;
-  }
-  with_link([this, request, pattern](Result<std::shared_ptr<Link>> link) {
-    if (!link)
-      answer(request, fail(std::move(link.error())));
-    else
-      (*link)->client().list_async(pattern, answer_to<std::vector<RegionInfo>>(request, *link));
-  });
-  return {};
+  return ask<std::vector<RegionInfo>>(arguments, pattern_argument(arguments, 1), &Client::list_async);
 }
 
 JsValue DocumentSession::stat(JSCContext*, const Arguments& arguments) {
-  const std::uint64_t request = request_of(arguments);
-  auto name = name_argument(arguments, 1);
-  if (!name) {
-    answer(request, fail(std::move(name.error())));
-    return {};
-  }
-  with_link([this, request, name = std::move(*name)](Result<std::shared_ptr<Link>> link) {
-    if (!link)
-      answer(request, fail(std::move(link.error())));
-    else
-      (*link)->client().stat_async(name, answer_to<RegionState>(request, *link));
-  });
-  return {};
+  return ask<RegionState>(arguments, name_argument(arguments, 1), &Client::stat_async);
 }
 
 JsValue DocumentSession::remove(JSCContext*, const Arguments& arguments) {
-  const std::uint64_t request = request_of(arguments);
-  auto name = name_argument(arguments, 1);
-  if (!name) {
-    answer(request, fail(std::move(name.error())));
-    return {};
-  }
-  with_link([this, request, name = std::move(*name)](Result<std::shared_ptr<Link>> link) {
-    if (!link)
-      answer(request, fail(std::move(link.error())));
-    else
-      (*link)->client().remove_async(name, answer_to<void>(request, *link));
-  });
-  return {};
+  return ask<void>(arguments, name_argument(arguments, 1), &Client::remove_async);
 }
 
 DocumentSession::OpenedRegion* DocumentSession::find(const Arguments& arguments) {

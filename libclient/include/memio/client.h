@@ -94,7 +94,7 @@ class MEMIO_API Watcher {
 // Not thread-safe: a Client, its Regions and its Watchers belong to one thread at a time.
 class MEMIO_API Client {
  public:
-  // Where memiod listens: $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio. Error: system, if neither is set.
+  // Where memiod listens: $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio. Error: system, if they do not say.
   static Result<std::string> default_socket_path();
 
   // Connects. An empty path means default_socket_path(). Error: system, saying which socket and what to do.

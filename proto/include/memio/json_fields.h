@@ -125,7 +125,8 @@ class FieldReader {
       return;
     }
     for (const auto& element : json) {
-      read_value(element, name, value.emplace_back());
+      const std::string element_name = name + "[" + std::to_string(value.size()) + "]";
+      read_value(element, element_name, value.emplace_back());
       if (!failed_.empty()) return;
     }
   }

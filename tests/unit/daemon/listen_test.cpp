@@ -26,6 +26,13 @@ TEST_F(ListenTest, MakesASocketOnlyItsOwnerCanUse) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+TEST_F(ListenTest, ListensAtABareName) {
+  std::filesystem::current_path(directory_);
+  const auto socket = listen_at("s", true);
+  EXPECT_TRUE(socket) << socket.error().text();
+  EXPECT_TRUE(std::filesystem::is_socket("s"));
+}
+
 TEST_F(ListenTest, ReplacesADeadSocketButNotALivingOneOrAFile) {
   const auto path = directory_ + "/s";
   {
@@ -42,16 +49,6 @@ TEST_F(ListenTest, ReplacesADeadSocketButNotALivingOneOrAFile) {
 TEST_F(ListenTest, RefusesPathsThatNoSocketCanHave) {
   EXPECT_FALSE(listen_at("", false));
   EXPECT_FALSE(listen_at(std::string(108, 'x'), false));
-}
-
-TEST_F(ListenTest, TheDefaultPathFollowsTheEnvironment) {
-  ::setenv("MEMIO_SOCKET", "/a/b", 1);
-  EXPECT_EQ(*default_socket_path(), "/a/b");
-  ::unsetenv("MEMIO_SOCKET");
-  ::setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
-  EXPECT_EQ(*default_socket_path(), "/run/user/1/memio/io.memio");
-  ::unsetenv("XDG_RUNTIME_DIR");
-  EXPECT_FALSE(default_socket_path());
 }
 
 }  // namespace

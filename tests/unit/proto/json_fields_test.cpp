@@ -75,11 +75,12 @@ TEST(Parse, NamesTheFieldThatIsWrong) {
 TEST(Parse, NamesTheWholePathOfANestedField) {
   expect_errors<OpenConnectionParameters>({
       {R"({"grants":{}})", "grants"},
-      {R"({"grants":[1]})", "grants"},
-      {R"({"grants":[{"pattern":"*"}]})", "grants.rights"},
-      {R"({"grants":[{"pattern":"*","rights":["read"]},{"pattern":"*","rights":"read"}]})", "grants.rights"},
-      {R"({"grants":[{"pattern":"*","rights":["read","fly"]}]})", "grants.rights"},
-      {R"({"grants":[{"pattern":"*","rights":[],"extra":1}]})", "grants.extra"},
+      {R"({"grants":[1]})", "grants[0]"},
+      {R"({"grants":[{"pattern":"*"}]})", "grants[0].rights"},
+      {R"({"grants":[{"pattern":"*","rights":["read"]},{"pattern":"*","rights":"read"}]})", "grants[1].rights"},
+      {R"({"grants":[{"pattern":"*","rights":["read","fly"]}]})", "grants[0].rights[1]"},
+      {R"({"grants":[{"pattern":"*","rights":[],"extra":1}]})", "grants[0].extra"},
+      {R"({"grants":[{"pattern":"*","rights":[]},{"pattern":"a","rights":[]},{"pattern":7}]})", "grants[2].pattern"},
   });
   expect_errors<CreateReply>({
       {R"({"region":{"name":"a"}})", "region.generation"},

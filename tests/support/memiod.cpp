@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "support/memiod.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "support/notifications.h"
+
+namespace memio::test {
+
+Memiod::Memiod() { start(); }
+
+void Memiod::start() {
+  const auto path = runtime_.path() + "/notify";
+  ::unlink(path.c_str());
+  Notifications notifications(path);
+  process_.emplace(
+      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"}, {{"NOTIFY_SOCKET", path}}));
+  if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
+}
+
+int Memiod::stop() {
+  process_->signal(SIGTERM);
+  const int code = process_->wait();
+  process_.reset();
+  return code;
+}
+
+void Memiod::kill() {
+  process_->signal(SIGKILL);
+  process_->wait();
+  process_.reset();
+}
+
+}  // namespace memio::test

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "support/process.h"
+
+namespace memio::test {
+
+// A memiod of one's own, in a runtime directory of its own. Ready when constructed; killed when destroyed, if it still
+// runs.
+class Memiod {
+ public:
+  Memiod();
+  Memiod(const Memiod&) = delete;
+  Memiod& operator=(const Memiod&) = delete;
+
+  [[nodiscard]] std::string socket_path() const { return runtime_.path() + "/io.memio"; }
+  [[nodiscard]] const std::string& runtime() const { return runtime_.path(); }
+  [[nodiscard]] bool runs() const { return process_.has_value(); }
+  [[nodiscard]] pid_t pid() const { return process_->pid(); }
+  // SIGTERM, and its exit code.
+  int stop();
+  // SIGKILL.
+  void kill();
+  // Starts it again at the same path, after stop() or kill().
+  void start();
+
+ private:
+  TemporaryDirectory runtime_;
+  std::optional<Process> process_;
+};
+
+}  // namespace memio::test
