@@ -92,7 +92,7 @@ Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<p
                 "memiod has all the " + std::to_string(limits_.sessions) + " connections that it may have");
   auto session = Session::make(loop_, std::move(socket), std::move(grants), pid, limits_,
                                {.on_call =
-                                    [this](Session& s, Call call, std::vector<UniqueFd> fds) {
+                                    [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
                                       answer_call(*this, s, call, std::move(fds));
                                       status_timer_.start_timer(status_interval);
                                     },

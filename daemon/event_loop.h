@@ -15,7 +15,8 @@
 
 namespace memio::broker {
 
-// One event source. Ends with the object, which may be destroyed within its own callback.
+// One event source. Ends with the object, which may be destroyed within its own callback; the callback, and what it
+// captured, lasts until it returns.
 // Declare it after what its callback uses, the descriptor above all: it must be gone first.
 class EventSource {
  public:

@@ -9,11 +9,11 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
   const bool goes = region->lifetime() == protocol::Lifetime::linger || region->orphaned();
   if (!goes || registry_.find(region->name()) != region) return;
   auto timer = loop_.add_timer([this, region] {
-    const auto gone = region;  // removing it ends this timer and, with it, this function's captures
-    if (gone->handles() == 0)
-      registry_.remove(gone);
+    // Either way ends this timer; what it captured lasts until it returns.
+    if (region->handles() == 0)
+      registry_.remove(region);
     else
-      timers_.erase(gone->generation());
+      timers_.erase(region->generation());
   });
   if (!timer) return log_warning("{} will not go away by itself: {}", region->name(), timer.error().text());
   timer->start_timer(delay_);
@@ -22,10 +22,9 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
 
 void Linger::on_adopted(const std::shared_ptr<Region>& region) {
   auto timer = loop_.add_timer([this, region] {
-    const auto adopted = region;  // erasing the timer ends this function's captures
-    adopted->clear_unclaimed();
-    if (adopted->handles() == 0) on_unused(adopted);
-    claim_timers_.erase(adopted->generation());
+    region->clear_unclaimed();
+    if (region->handles() == 0) on_unused(region);
+    claim_timers_.erase(region->generation());
   });
   if (!timer) return log_warning("dead handles of {} stay: {}", region->name(), timer.error().text());
   timer->start_timer(claims_);

@@ -46,7 +46,7 @@ Result<void> Session::read_calls() {
   while (auto frame = channel_.next()) {
     auto call = decode_call(frame->text);
     if (call)
-      hooks_.on_call(*this, std::move(*call), std::move(frame->fds));
+      hooks_.on_call(*this, *call, std::move(frame->fds));
     else
       send(to_reply(call.error()));
     if (failed_) return {};

@@ -21,7 +21,7 @@ namespace memio::broker {
 class Session {
  public:
   struct Hooks {
-    std::function<void(Session&, Call, std::vector<UniqueFd>)> on_call;
+    std::function<void(Session&, const Call&, std::vector<UniqueFd>)> on_call;
     // A handle was closed, and it was the region's last.
     std::function<void(const std::shared_ptr<Region>&)> on_unused;
     // The connection is over. Called from the loop, never from within another call on the session; destroys it.

@@ -139,4 +139,11 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace memio::ctl
 
-int main(int argc, char** argv) { return memio::ctl::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return memio::ctl::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "memioctl: giving up: " << error.what() << '\n';
+    return memio::ctl::failure;
+  }
+}

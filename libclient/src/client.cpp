@@ -133,15 +133,15 @@ void Client::open_async(std::string_view name, Access access, Done<Region> done)
 }
 void Client::list_async(std::string_view pattern, Done<std::vector<RegionInfo>> done) {
   core_->call_async(protocol::list_method, list_parameters(pattern),
-                    [done = std::move(done)](Result<Answer> answer) { done(read_list(answer)); });
+                    [done = std::move(done)](const Result<Answer>& answer) { done(read_list(answer)); });
 }
 void Client::stat_async(std::string_view name, Done<RegionState> done) {
   core_->call_async(protocol::stat_method, stat_parameters(name),
-                    [done = std::move(done)](Result<Answer> answer) { done(read_answer<RegionState>(answer)); });
+                    [done = std::move(done)](const Result<Answer>& answer) { done(read_answer<RegionState>(answer)); });
 }
 void Client::remove_async(std::string_view name, Done<void> done) {
   core_->call_async(protocol::remove_method, remove_parameters(name),
-                    [done = std::move(done)](Result<Answer> answer) { done(read_nothing(answer)); });
+                    [done = std::move(done)](const Result<Answer>& answer) { done(read_nothing(answer)); });
 }
 
 Result<UniqueFd> Client::open_connection(std::optional<std::vector<Grant>> grants) {

@@ -95,7 +95,7 @@ void ClientCore::claim(OpenRegion& region) {
   region.set_handle(std::nullopt);
   auto fds = copies(memory);
   if (fds.empty()) return;
-  auto claimed = [this, weak = region.weak_from_this()](Result<Answer> answer) {
+  auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
     // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
     if (!answer) return;
     const auto reply = protocol::parse<protocol::AttachReply>(answer->parameters);

@@ -67,7 +67,7 @@ bool Watcher::Impl::pump() noexcept {
         break;
       }
       while (auto frame = channel->next())
-        if (auto taken = take(std::move(*frame)); !taken) lose(std::move(taken.error()));
+        if (auto taken = take(*frame); !taken) lose(std::move(taken.error()));
       if (*input == Channel::Input::end) lose(Error{Errc::disconnected});
       if (*input == Channel::Input::none) break;
     }
@@ -88,7 +88,7 @@ Result<bool> Watcher::Impl::wait(const Deadline& deadline) {
   return n != 0 || !is_past(deadline);
 }
 
-Result<void> Watcher::Impl::take(Frame frame) {
+Result<void> Watcher::Impl::take(const Frame& frame) {
   auto reply = decode_reply(frame.text);
   if (!reply) return fail(std::move(reply.error()));
   if (!reply->error.empty()) return fail(to_error(*reply));

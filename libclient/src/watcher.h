@@ -48,7 +48,7 @@ class Watcher::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   Result<void> send_call();
-  Result<void> take(Frame frame);
+  Result<void> take(const Frame& frame);
 };
 
 }  // namespace memio

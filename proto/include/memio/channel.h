@@ -45,7 +45,7 @@ class Channel {
 
   // Reads from the socket once, at most `most` bytes. Never blocks.
   // Errors: message_too_large; protocol_violation for more descriptors than allowed; disconnected; system.
-  Result<Input> receive(std::size_t most = 64 * 1024);
+  Result<Input> receive(std::size_t most = std::size_t{64} * 1024);
 
   // The next whole message, if there is one.
   [[nodiscard]] std::optional<Frame> next();

@@ -28,11 +28,11 @@ TEST(EventLoop, ASourceMayDestroyItselfInItsCallback) {
   auto loop = EventLoop::make();
   UniqueFd fd(::eventfd(1, EFD_CLOEXEC));
   std::optional<EventSource> source;
-  source = std::move(*loop->add_io(fd.get(), EPOLLIN, [&](std::uint32_t) {
+  source = std::move(*loop->add_io(fd.get(), EPOLLIN, [&, captured = std::make_shared<int>(3)](std::uint32_t) {
     source.reset();
-    loop->exit(0);
+    loop->exit(*captured);
   }));
-  EXPECT_EQ(*loop->run(), 0);
+  EXPECT_EQ(*loop->run(), 3);
 }
 
 TEST(EventLoop, ATimerFiresOnceAndCanBeStartedAgain) {
