@@ -60,6 +60,15 @@ FIGURES = [
     Figure("fanout_64_eventfd", "fanout_bench", "fanout/eventfd_64", "fanout/eventfd_1", "us", "1 subscriber, bare eventfd"),
     Figure("big_read_vs_socket", "big_read_bench", "big_read/memio", "big_read/socket", "ms", "Unix socket", 0.35),
     Figure("big_read_copied_vs_socket", "big_read_bench", "big_read/memio_copied", "big_read/socket", "ms", "Unix socket"),
+    Figure("first_publish_prefaulted", "memory_bench", "first_publish/prefaulted", "first_publish/untouched", "ms",
+           "without prefault()", clock="cpu"),
+    Figure("first_publish_huge", "memory_bench", "first_publish/huge", "first_publish/untouched", "ms", "small pages, untouched",
+           clock="cpu"),
+    Figure("prefault_huge", "memory_bench", "prefault/huge", "prefault/small", "ms", "small pages", clock="cpu"),
+    Figure("first_read_prefaulted", "memory_bench", "first_read/prefaulted", "first_read/small", "ms", "without prefault()",
+           clock="cpu"),
+    Figure("first_read_huge", "memory_bench", "first_read/huge", "first_read/small", "ms", "small pages", clock="cpu"),
+    Figure("shrink_huge", "memory_bench", "shrink/huge", "shrink/small", "ms", "small pages", clock="cpu"),
 ]
 
 PER_NANOSECOND = {"ns": 1, "us": 1e-3, "ms": 1e-6, "s": 1e-9}
