@@ -11,6 +11,9 @@ namespace memio {
 using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;  // none: wait for ever
 
+// Always past, and in memory that nobody has to write first.
+inline constexpr Deadline at_once = Clock::time_point::min();
+
 // The deadline of a public `timeout`: negative means none.
 [[nodiscard]] inline Deadline deadline_in(std::chrono::milliseconds timeout) noexcept {
   if (timeout.count() < 0) return std::nullopt;

@@ -125,9 +125,13 @@ OpenRegion::Look OpenRegion::look() noexcept {
 
 Result<std::span<std::byte>> OpenRegion::begin(std::size_t length) {
   // Without a deadline first: asking for the time costs more than all the rest of a publish that waits for nobody.
-  auto payload = writer_.begin(length, Clock::time_point::min());
-  if (!payload && payload.error().code == Errc::busy) payload = writer_.begin(length, deadline_in(write_timeout_));
+  auto payload = writer_.begin(length, at_once);
+  if (!payload && payload.error().code == Errc::busy) begin_again(payload, length);
   return payload;
+}
+
+void OpenRegion::begin_again(Result<std::span<std::byte>>& payload, std::size_t length) {
+  payload = writer_.begin(length, deadline_in(write_timeout_));
 }
 
 Result<std::uint64_t> OpenRegion::shrink() {

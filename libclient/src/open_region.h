@@ -66,6 +66,8 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
  private:
   Result<std::optional<Reader::Leased>> lease(std::optional<std::uint64_t> last_seen);
   Snapshot snapshot(const Reader::Leased& leased) noexcept;
+  // The rest of begin() when it has to wait. Never inlined: one that waits for nobody is to stay small.
+  [[gnu::noinline]] void begin_again(Result<std::span<std::byte>>& payload, std::size_t length);
 
   std::shared_ptr<ClientCore> core_;
   RegionInfo info_;
