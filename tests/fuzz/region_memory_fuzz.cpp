@@ -12,6 +12,7 @@
 #include "fuzz.h"
 #include "reader.h"
 #include "region_memory.h"
+#include "shrink.h"
 #include "writer.h"
 
 namespace {
@@ -75,6 +76,11 @@ void use(RegionMemory& memory, Input& input) {
         writer.abort();
       else
         (void)writer.commit(what).has_value();
+    }
+    if (what % 16 == 5) {
+      const auto freed = memio::shrink(memory, reader, writer, memio::at_once);
+      require(freed || freed.error().code == Errc::busy || freed.error().code == Errc::evicted ||
+              freed.error().code == Errc::corrupt);
     }
     (void)reader.arm(what);
     if (what % 3 == 0 && !leases.empty()) {
