@@ -126,7 +126,7 @@ void ClientCore::pump() noexcept {
 
 Result<void> ClientCore::pump_once() {
   // What memiod has said is read even if it can no longer be written to.
-  const auto flushed = channel_->flush();
+  auto flushed = channel_->flush();
   for (;;) {
     auto input = channel_->receive();
     if (!input) return fail(std::move(input.error()));
