@@ -50,7 +50,8 @@ Result<UniqueFd> read_answer(WebKitUserMessage* message) {
 
 }  // namespace
 
-std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, JSCContext* context) {
+std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, WebKitFrame* frame, JSCContext* context,
+                                                        const DocumentOptions& options) {
   const std::unique_ptr<GBytes, BytesUnref> source(g_resource_lookup_data(
       memio_runtime_get_resource(), "/io/memio/runtime.js", G_RESOURCE_LOOKUP_FLAGS_NONE, nullptr));
   if (!source) return nullptr;
@@ -60,22 +61,20 @@ std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, JSC
       jsc_context_evaluate_with_source_uri(context, text, static_cast<gssize>(size), "memio:runtime.js", 1));
   if (!runtime || !jsc_value_is_function(runtime.get())) return nullptr;
 
-  auto session = std::make_shared<DocumentSession>(page);
-  const JsValue native = make_native(context, session);
+  auto session = std::make_shared<DocumentSession>(page, frame);
+  const JsValue native = make_native(context, session, options);
   const JsValue handlers(jsc_value_function_call(runtime.get(), JSC_TYPE_VALUE, native.get(), G_TYPE_NONE));
   if (!handlers || !jsc_value_is_object(handlers.get())) return nullptr;
   session->handlers_.reset(jsc_weak_value_new(handlers.get()));
   return session;
 }
 
-DocumentSession::DocumentSession(WebKitWebPage* page) : page_(page) {
-  g_object_add_weak_pointer(G_OBJECT(page_), reinterpret_cast<gpointer*>(&page_));
-}
+DocumentSession::DocumentSession(WebKitWebPage* page, WebKitFrame* frame)
+    : page_(page, [this] { suspend(); }),
+      frame_(frame, [this] { suspend(); }),
+      address_(webkit_frame_is_main_frame(frame) ? "" : webkit_frame_get_uri(frame)) {}
 
-DocumentSession::~DocumentSession() {
-  suspend();
-  if (page_) g_object_remove_weak_pointer(G_OBJECT(page_), reinterpret_cast<gpointer*>(&page_));
-}
+DocumentSession::~DocumentSession() { suspend(); }
 
 void DocumentSession::suspend() noexcept {
   suspended_ = true;
@@ -99,7 +98,7 @@ void DocumentSession::with_link(UseLink use) {
 }
 
 void DocumentSession::ask_for_link() {
-  if (!page_ || suspended_) {
+  if (!page_.get() || suspended_) {
     link_came(fail(Errc::disconnected, "the document has been left"));
     return;
   }
@@ -125,8 +124,8 @@ void DocumentSession::ask_for_link() {
       g_warning("memio: %s", failure.what());
     }
   };
-  webkit_web_page_send_message_to_view(page_, webkit_user_message_new(connect_message, nullptr), nullptr, answered,
-                                       new Asked{weak_from_this(), life_});
+  WebKitUserMessage* question = webkit_user_message_new(connect_message, g_variant_new(connect_type, address_.c_str()));
+  webkit_web_page_send_message_to_view(page_.get(), question, nullptr, answered, new Asked{weak_from_this(), life_});
 }
 
 void DocumentSession::link_came(Result<std::shared_ptr<Link>> link) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What one document of the main frame has of memio: its connection, its regions, and their memory laid under its array
-// buffers.
+// What one document has of memio: its connection, its regions, and their memory laid under its array buffers.
 //
-// Life. It starts at window-object-cleared, if the page's origin has grants, by evaluating the runtime (webext/js),
-// which gets the native functions as arguments and gives its handlers back. It connects when the page first asks for
-// something. It is suspended, and everything in it closed, at `pagehide`, at the next document of the frame and at the
-// page's destruction, whichever comes first; `pageshow` from the back-forward cache wakes it again. The native
+// Life. It starts at window-object-cleared, if a rule of the policy matches the frame, by evaluating the runtime
+// (webext/js), which gets the native functions as arguments and gives its handlers back. It connects when the page
+// first asks for something. It is suspended, and everything in it closed, at `pagehide`, at the next document of the
+// frame and when the frame or its page is gone, whichever comes first; `pageshow` from the back-forward cache wakes it
+// again. The native
 // functions hold it, so it ends with the document's JavaScript; it holds nothing of that but weakly, except for the
 // buffers of open regions.
 
@@ -18,7 +18,9 @@
 #include <string>
 #include <vector>
 
+#include "../common/frame_rule.h"
 #include "alias.h"
+#include "gone.h"
 #include "js_values.h"
 #include "link.h"
 
@@ -28,12 +30,16 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
  public:
   // Starts the runtime in `context`, in which no script of the page has run yet. Null if JavaScript has no memory for
   // it.
-  static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, JSCContext* context);
+  static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, WebKitFrame* frame, JSCContext* context,
+                                                const DocumentOptions& options);
 
-  explicit DocumentSession(WebKitWebPage* page);
+  DocumentSession(WebKitWebPage* page, WebKitFrame* frame);
   ~DocumentSession() override;
   DocumentSession(const DocumentSession&) = delete;
   DocumentSession& operator=(const DocumentSession&) = delete;
+
+  // The frame that showed the document, or shows it; null once that is gone.
+  [[nodiscard]] WebKitFrame* frame() const noexcept { return frame_.get(); }
 
   // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
   void suspend() noexcept;
@@ -97,7 +103,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
 
-  WebKitWebPage* page_;  // weak: null once the page is gone
+  UntilGone<WebKitWebPage> page_;
+  UntilGone<WebKitFrame> frame_;
+  std::string address_;  // of a frame inside a page; empty for a main frame
   ObjectPtr<JSCWeakValue> handlers_;
   bool suspended_ = false;
   // Counts suspensions: what was asked for before the latest one is no longer of interest.
