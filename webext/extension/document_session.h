@@ -62,6 +62,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
 
   void on_changed(Token token) override;
   void on_disconnected() override;
+  void on_reconnected() override;
   void on_dispatched() override;
 
  private:
@@ -76,6 +77,11 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     std::uint64_t request = 0;
     Result<Json> value;
   };
+  // A call to memiod that has not been answered.
+  struct Call {
+    std::uint64_t request = 0;
+    gint64 deadline = 0;  // by g_get_monotonic_time()
+  };
   // Uses the connection, or learns why there is none.
   using UseLink = std::function<void(Result<std::shared_ptr<Link>>)>;
 
@@ -85,7 +91,10 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // Calls `use` with the connection as soon as there is one. Never from within itself.
   void with_link(UseLink use);
   void ask_for_link();
-  void link_came(Result<std::shared_ptr<Link>> link);
+  void socket_came(Result<UniqueFd> socket);
+  // Makes the first connection, or renews the one that was lost.
+  Result<void> use_socket(UniqueFd socket);
+  void ask_again_later();
 
   // A Done for Client::..._async that answers `request`. Nothing happens if the document has been left in between.
   template <class T>
@@ -96,12 +105,18 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue ask(const Arguments& arguments, Result<std::string> subject, Call call);
   // Answers as soon as nobody is in the middle of anything.
   void answer(std::uint64_t request, Result<Json> value);
+  // A call begins, and has its number; it ends, which is false if it took too long and was answered so.
+  std::uint64_t begin_call(std::uint64_t request);
+  bool end_call(std::uint64_t call) noexcept { return calls_.erase(call) > 0; }
+  void watch_deadlines();
+  void on_deadline();
   void answer_soon();
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
+  void tell(const char* handler);
 
   UntilGone<WebKitWebPage> page_;
   UntilGone<WebKitFrame> frame_;
@@ -114,9 +129,14 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::shared_ptr<Link> link_;
   bool connecting_ = false;
   std::vector<UseLink> waiting_for_link_;
+  guint ask_again_ = 0;  // the timer's source
+  guint ask_again_delay_ = 0;
 
   std::uint64_t last_handle_ = 0;
   std::map<std::uint64_t, OpenedRegion> regions_;  // by handle: our numbers, never used twice
+  std::uint64_t last_call_ = 0;
+  std::map<std::uint64_t, Call> calls_;  // the oldest first
+  guint deadline_ = 0;                   // the timer's source
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };

@@ -18,7 +18,8 @@
 //
 // One header for both libraries, memio-webkit-6.0 (WebKitGTK 6.0) and memio-webkit-4.1 (webkit2gtk-4.1). All functions
 // belong to the main thread, the one that runs WebKit. None blocks: waiting for memiod is done in the main loop, and a
-// memiod that does not answer within ten seconds is an error for the page.
+// memiod that does not answer within ten seconds is an error for the page. When memiod ends and is back, pages are
+// connected again by themselves.
 //
 // Where things are: the socket is $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio, unless
 // memio_webkit_set_socket_path() says otherwise. The extension is where it was installed, unless $MEMIO_WEBEXT_DIR
@@ -123,8 +124,9 @@ MEMIO_WEBKIT_API gboolean memio_webkit_load_policy(MemioWebkit* self, const char
 //
 // A context has one directory of extensions and one initialization user data. An application that uses these itself
 // does not call this, but puts a symbolic link to the extension (the .so in memio_webkit_get_extension_directory())
-// into its own directory, and memio_webkit_get_initialization_data() into its own user data, which must then be an
-// a{sv} as well.
+// into its own directory, and the entries of memio_webkit_get_initialization_data() into its own user data, which must
+// then be an a{sv} as well. The sandbox has to show both directories, unless they are below /usr
+// (webkit_web_context_add_path_to_sandbox()), and in 4.1 has to be turned on.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_NO_EXTENSION or %MEMIO_WEBKIT_ERROR_ATTACHED
 MEMIO_WEBKIT_API gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitWebContext* context, GError** error);

@@ -74,6 +74,10 @@ export interface Handlers {
   /** Answers a request: `error` is empty if it went well, else `value` is the message. */
   settle(request: number, error: string, value: unknown): void;
   changed(handle: number): void;
+  /** memiod is gone; the extension looks for it. */
+  disconnected(): void;
+  /** It is back, and what was open is claimed again. */
+  reconnected(): void;
 }
 
 export function isNativeError(value: unknown): value is NativeError {
