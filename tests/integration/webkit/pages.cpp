@@ -26,7 +26,8 @@ void Pages::set_frames(const std::string& address, const std::string& tags) {
 
 std::function<void(WebKitWebContext*)> Pages::serve() {
   return [this](WebKitWebContext* context) {
-    webkit_web_context_register_uri_scheme(context, "page", on_request, this, nullptr);
+    for (const char* scheme : {"page", "site"})
+      webkit_web_context_register_uri_scheme(context, scheme, on_request, this, nullptr);
   };
 }
 

@@ -12,7 +12,7 @@ namespace memio::test {
 // Browser::load_html() cannot. Give serve() to a Browser. Must outlive it.
 class Pages {
  public:
-  // What "page://<address>" shows; for all others it is an empty page.
+  // What "page://<address>" shows. All others, and those of the scheme "site", show a page that answers ask().
   void set(const std::string& address, std::string html) { pages_["page://" + address] = std::move(html); }
   // Frames, each of an HTML tag, around a page that can ask() in them (see ask()).
   void set_frames(const std::string& address, const std::string& tags);
