@@ -29,12 +29,16 @@ using namespace memio::webext;
 namespace {
 
 constexpr unsigned seconds_to_wait = 10;
+// A web process can ask as often as it likes. Documents ask once, and are answered within a millisecond.
+constexpr long most_waiting = 1000;
 constexpr const char* attached_key = "memio-webkit-attached";
 constexpr const char* committed_key = "memio-webkit-committed";
 
 struct App {
   Policy policy;
   std::string socket_path;
+  // Has one owner here and one in each request that waits for memiod.
+  std::shared_ptr<void> waiting = std::make_shared<char>();
 };
 
 }  // namespace
@@ -159,10 +163,12 @@ void connect_document(const App& app, WebKitWebView* view, WebKitUserMessage* me
   memio::Result<std::string> path = app.socket_path;
   if (path->empty()) path = memio::Client::default_socket_path();
   if (!path) return refuse(message, path.error());
+  if (app.waiting.use_count() > most_waiting)
+    return refuse(message, {memio::Errc::limit_exceeded, 0,
+                            "more than " + std::to_string(most_waiting) + " documents wait for memiod at once"});
   request_connection(*path, std::move(grants), seconds_to_wait,
-                     [message = std::shared_ptr<WebKitUserMessage>(share(message))](memio::Result<UniqueFd> socket) {
-                       reply(message.get(), std::move(socket));
-                     });
+                     [message = std::shared_ptr<WebKitUserMessage>(share(message)), waiting = app.waiting](
+                         memio::Result<UniqueFd> socket) { reply(message.get(), std::move(socket)); });
 }
 
 // --- WebKit's signals ---
