@@ -53,11 +53,14 @@ std::string compatibility_layers_text() {
   return text;
 }
 
+bool FrameRule::is_for(const Origin& origin, bool inside) const noexcept {
+  if (frames == (inside ? Frames::main : Frames::inside)) return false;
+  if (inside && origin.scheme == "file") return false;
+  return any_matches(origins, origin);
+}
+
 bool FrameRule::matches(const FrameAddress& frame) const noexcept {
-  const bool is_inside = !frame.around.empty();
-  if (frames == (is_inside ? Frames::main : Frames::inside)) return false;
-  if (is_inside && frame.origin.scheme == "file") return false;
-  return any_matches(origins, frame.origin) &&
+  return is_for(frame.origin, !frame.around.empty()) &&
          std::ranges::all_of(frame.around, [&](const Origin& origin) { return any_matches(within, origin); });
 }
 

@@ -32,7 +32,9 @@ struct FrameRule {
   Frames frames = Frames::main;
   std::vector<OriginPattern> within;  // what the origin of every frame around a frame inside a page has to match
 
-  // Frames of files match only as main frames: inside a page WebKit does not tell them from sandboxed ones.
+  // Whether it is for such frames at all, wherever they are. Frames of files are meant only as main frames: inside a
+  // page WebKit does not tell them from sandboxed ones.
+  [[nodiscard]] bool is_for(const Origin& origin, bool inside) const noexcept;
   [[nodiscard]] bool matches(const FrameAddress& frame) const noexcept;
 };
 

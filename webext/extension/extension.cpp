@@ -11,7 +11,8 @@ namespace memio::webext {
 namespace {
 
 // The document's origin, and those of the frames around it, the main frame's last. A document can be less than its
-// address: a sandboxed one has an origin of its own, "null". No script of the page has run yet.
+// address: a sandboxed one has an origin of its own, "null". No script of the page has run yet; a window that was there
+// before its document, as an iframe's can be, only scripts of the same origin may have touched.
 std::string origins_text(JSCContext* context) {
   const JsValue origins(
       jsc_context_evaluate(context, "[self.origin, ...Array.from(location.ancestorOrigins)].join(' ')", -1));
@@ -55,7 +56,7 @@ Extension::~Extension() = default;
 
 void Extension::window_object_cleared(WebKitScriptWorld* world, WebKitWebPage* page, WebKitFrame* frame) {
   leave_documents_of(frame);
-  if (rules_.empty()) return;
+  if (!may_be_granted(frame)) return;
   const ObjectPtr<JSCContext> context(webkit_frame_get_js_context_for_script_world(frame, world));
   const auto options = context ? look_up(frame, context.get()) : std::nullopt;
   if (!options) return;
@@ -67,6 +68,12 @@ void Extension::leave_documents_of(WebKitFrame* frame) {
   for (const auto& weak : sessions_)
     if (const auto session = weak.lock(); session && session->frame() == frame) session->suspend();
   std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+}
+
+bool Extension::may_be_granted(WebKitFrame* frame) const {
+  const auto origin = Origin::of_uri(webkit_frame_get_uri(frame));
+  const bool inside = !webkit_frame_is_main_frame(frame);
+  return origin && std::ranges::any_of(rules_, [&](const auto& rule) { return rule.frames.is_for(*origin, inside); });
 }
 
 std::optional<DocumentOptions> Extension::look_up(WebKitFrame* frame, JSCContext* context) const {

@@ -25,6 +25,8 @@ class Extension {
 
  private:
   void leave_documents_of(WebKitFrame* frame);
+  // Whether any rule is for the frame's address. Asks nothing of the document, so that others notice nothing.
+  bool may_be_granted(WebKitFrame* frame) const;
   // What is turned on for a document; none if it has no grants.
   std::optional<DocumentOptions> look_up(WebKitFrame* frame, JSCContext* context) const;
 

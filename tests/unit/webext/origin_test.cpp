@@ -27,6 +27,7 @@ TEST(Origin, SchemeHostAndPortMatter) {
   EXPECT_FALSE(matches("https://app.local", "https://app.local:8443/"));
   EXPECT_FALSE(matches("https://app.local", "https://app.local.evil/"));
   EXPECT_FALSE(matches("https://app.local", "https://evil/@app.local"));
+  EXPECT_FALSE(matches("page://app.local", "page://app%2elocal/"));
   EXPECT_TRUE(matches("https://*.app.local", "https://a.b.app.local/"));
   EXPECT_FALSE(matches("https://*.app.local", "https://app.local/"));
   EXPECT_FALSE(matches("https://*.app.local", "https://evilapp.local/"));
