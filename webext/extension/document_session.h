@@ -78,7 +78,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     Result<Json> value;
   };
   // A call to memiod that has not been answered.
-  struct Call {
+  struct Unanswered {
     std::uint64_t request = 0;
     gint64 deadline = 0;  // by g_get_monotonic_time()
   };
@@ -135,8 +135,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::uint64_t last_handle_ = 0;
   std::map<std::uint64_t, OpenedRegion> regions_;  // by handle: our numbers, never used twice
   std::uint64_t last_call_ = 0;
-  std::map<std::uint64_t, Call> calls_;  // the oldest first
-  guint deadline_ = 0;                   // the timer's source
+  std::map<std::uint64_t, Unanswered> calls_;  // the oldest first
+  guint deadline_ = 0;                         // the timer's source
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };
