@@ -77,11 +77,14 @@ Result<Client> Client::connect(std::string_view socket_path) {
   return Client(std::move(*core));
 }
 
-Result<Client> Client::adopt(UniqueFd socket) {
+Result<Client> Client::adopt(UniqueFd socket, bool renewable) {
   auto core = detail::ClientCore::make(std::move(socket), {});
   if (!core) return fail(std::move(core.error()));
+  (*core)->set_renewable(renewable);
   return Client(std::move(*core));
 }
+
+Result<void> Client::renew(UniqueFd socket) { return core_->renew(std::move(socket)); }
 
 Client::Client(std::shared_ptr<detail::ClientCore> core) noexcept : core_(std::move(core)) {}
 Client::Client(Client&&) noexcept = default;

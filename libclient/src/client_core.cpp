@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client_core.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -10,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "connect.h"
 #include "watcher.h"
 
 namespace memio::detail {
@@ -23,9 +23,7 @@ constexpr std::size_t events_at_once = 64;
 Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::string path) {
   auto core = std::make_shared<ClientCore>();
   core->path_ = std::move(path);
-  const int flags = ::fcntl(socket.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0)
-    return fail_errno(errno, "using the socket to memiod");
+  if (auto made = make_nonblocking(socket.get()); !made) return fail(std::move(made.error()));
   core->channel_.emplace(std::move(socket), client_limits);
   core->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!core->epoll_.valid()) return fail_errno(errno, "creating an epoll");

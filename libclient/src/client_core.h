@@ -12,6 +12,7 @@
 
 #include <sys/epoll.h>
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -60,8 +61,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Every region that is open, to be claimed again when memiod comes back.
   void add_region(OpenRegion& region) { regions_.push_back(&region); }
   void remove_region(OpenRegion& region) noexcept { std::erase(regions_, &region); }
-  // Whether a lost connection is ever made again.
+  // Whether a lost connection is made again without anybody's help.
   [[nodiscard]] bool can_reconnect() const noexcept { return !path_.empty(); }
+  // Whether somebody will renew() it.
+  void set_renewable(bool renewable) noexcept { renewable_ = renewable; }
+  [[nodiscard]] bool will_come_back() const noexcept { return renewable_ || can_reconnect(); }
+  // Goes on with a new socket in the place of the lost one.
+  Result<void> renew(UniqueFd socket);
 
   Result<std::size_t> add_subscription(OpenRegion& region, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
@@ -110,10 +116,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void collect(std::span<const epoll_event> found);
 
   // reconnect.cpp
+  bool set_timer(std::chrono::milliseconds delay) noexcept;
   void start_retrying() noexcept;
   void retry() noexcept;
   Result<void> reconnect();
   void claim(OpenRegion& region);
+  void claim_later(std::weak_ptr<OpenRegion> region);
+  void claim_refused();
 
   std::optional<Channel> channel_;
   bool connected_ = true;
@@ -121,9 +130,12 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool wants_write_ = false;
   Error disconnect_reason_{Errc::disconnected};
   std::string path_;
+  bool renewable_ = false;
   bool tell_reconnected_ = false;
   std::chrono::milliseconds retry_delay_{0};
   std::vector<OpenRegion*> regions_;
+  std::vector<std::weak_ptr<OpenRegion>> refused_;  // to be claimed once more
+  std::chrono::steady_clock::time_point claim_until_;
   std::deque<Pending> pending_;                               // in the order of the calls, which is that of the replies
   std::optional<Result<Answer>> own_answer_;                  // what call() waits for
   std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
@@ -133,7 +145,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<std::size_t> ready_;
 
   UniqueFd again_;
-  UniqueFd retry_timer_;  // made when the connection is lost
+  UniqueFd retry_timer_;  // made when it is first needed
   // Last, so that it is closed first: no descriptor is closed while it is still in the epoll.
   UniqueFd epoll_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "connect.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -21,6 +22,13 @@ Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking) {
                                  (absent ? " (is it running? try: systemctl --user start memiod.socket)" : ""));
   }
   return socket;
+}
+
+Result<void> make_nonblocking(int socket) noexcept {
+  const int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno(errno, "using the socket to memiod");
+  return {};
 }
 
 }  // namespace memio

@@ -14,4 +14,7 @@ enum class Blocking : bool { no, yes };
 // Error: system, saying what to do.
 Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking);
 
+// Error: system.
+Result<void> make_nonblocking(int socket) noexcept;
+
 }  // namespace memio

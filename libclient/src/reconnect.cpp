@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What a client does when memiod has gone: it looks for it, at once and then ever more rarely, and when it is back
-// shows it every region that it still has and claims its handles again.
+// shows it every region that it still has and claims its handles again. A client without a path is given a new socket
+// instead of looking, and does the same from there.
+//
+// memiod takes a region that it does not know only from those who may create it. So whoever may not can be too early
+// with its claim: it tries again as long as memiod keeps the cells of those who have not claimed theirs yet.
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -18,13 +22,8 @@ namespace {
 
 constexpr std::chrono::milliseconds first_delay{10};
 constexpr std::chrono::milliseconds longest_delay{1000};
-
-void set_timer(int timer, std::chrono::milliseconds delay) noexcept {
-  itimerspec when{};
-  when.it_value.tv_sec = delay.count() / 1000;
-  when.it_value.tv_nsec = delay.count() % 1000 * 1'000'000 + 1;  // 0 would mean never
-  ::timerfd_settime(timer, 0, &when, nullptr);
-}
+// memiod clears cells that nobody has claimed after five.
+constexpr std::chrono::seconds time_for_claims{6};
 
 // Copies of a region's descriptors, to be sent. Empty if there is no room for them.
 std::vector<UniqueFd> copies(RegionMemory& memory) {
@@ -37,37 +36,53 @@ std::vector<UniqueFd> copies(RegionMemory& memory) {
 
 }  // namespace
 
-void ClientCore::start_retrying() noexcept {
+// False if there is no timer to be had.
+bool ClientCore::set_timer(std::chrono::milliseconds delay) noexcept {
   if (!retry_timer_.valid()) {
     retry_timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    // Without a timer the next call looks for memiod.
-    if (!retry_timer_.valid() || !poll_add(retry_timer_.get(), EPOLLIN, key(Kind::retry, 0))) return;
+    if (!retry_timer_.valid() || !poll_add(retry_timer_.get(), EPOLLIN, key(Kind::retry, 0))) return false;
   }
+  itimerspec when{};
+  when.it_value.tv_sec = delay.count() / 1000;
+  when.it_value.tv_nsec = delay.count() % 1000 * 1'000'000 + 1;  // 0 would mean never
+  return ::timerfd_settime(retry_timer_.get(), 0, &when, nullptr) == 0;
+}
+
+void ClientCore::start_retrying() noexcept {
   retry_delay_ = std::chrono::milliseconds(0);
-  set_timer(retry_timer_.get(), retry_delay_);
+  set_timer(retry_delay_);  // without a timer the next call looks for memiod
 }
 
 void ClientCore::retry() noexcept {
   std::uint64_t expired = 0;
   [[maybe_unused]] const auto n = ::read(retry_timer_.get(), &expired, sizeof expired);
-  if (connected_) return;
+  retry_delay_ = std::clamp(2 * retry_delay_, first_delay, longest_delay);
   try {
-    if (reconnect()) return;
+    if (connected_) return claim_refused();
+    if (!can_reconnect() || reconnect()) return;
   } catch (const std::exception&) {
     // Out of memory; there is another try.
   }
-  retry_delay_ = std::clamp(2 * retry_delay_, first_delay, longest_delay);
-  set_timer(retry_timer_.get(), retry_delay_);
+  set_timer(retry_delay_);
 }
 
 Result<void> ClientCore::reconnect() {
   auto socket = connect_socket(path_, Blocking::no);
   if (!socket) return fail(std::move(socket.error()));
-  if (auto added = poll_add(socket->get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
-  channel_.emplace(std::move(*socket), client_limits);
+  return renew(std::move(*socket));
+}
+
+Result<void> ClientCore::renew(UniqueFd socket) {
+  if (connected_) return fail(Errc::misuse, "the client has not lost its connection");
+  if (auto made = make_nonblocking(socket.get()); !made) return made;
+  if (auto added = poll_add(socket.get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
+  channel_.emplace(std::move(socket), client_limits);
   connected_ = true;
   tell_reconnected_ = true;
   call_again();
+  refused_.clear();
+  retry_delay_ = first_delay;
+  claim_until_ = std::chrono::steady_clock::now() + time_for_claims;
   for (std::size_t i = 0; connected_ && i < regions_.size(); ++i) claim(*regions_[i]);
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher) resume(*sources_[i].watcher);
@@ -97,7 +112,10 @@ void ClientCore::claim(OpenRegion& region) {
   if (fds.empty()) return;
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
     // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
-    if (!answer) return;
+    if (!answer) {
+      if (answer.error().code == Errc::permission_denied) claim_later(weak);
+      return;
+    }
     const auto reply = protocol::parse<protocol::AttachReply>(answer->parameters);
     if (!reply) return;
     if (const auto open = weak.lock())
@@ -107,6 +125,17 @@ void ClientCore::claim(OpenRegion& region) {
   };
   send(protocol::attach_method, protocol::to_json(parameters), {.on_answer = std::move(claimed), .ours = true},
        std::move(fds));
+}
+
+void ClientCore::claim_later(std::weak_ptr<OpenRegion> region) {
+  if (std::chrono::steady_clock::now() >= claim_until_) return;
+  refused_.push_back(std::move(region));
+  set_timer(retry_delay_);
+}
+
+void ClientCore::claim_refused() {
+  for (const auto& refused : std::exchange(refused_, {}))
+    if (const auto region = refused.lock(); region && connected_) claim(*region);
 }
 
 void ClientCore::resume(Watcher::Impl& watcher) {

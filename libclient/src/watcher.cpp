@@ -48,7 +48,7 @@ void Watcher::Impl::resume(UniqueFd socket) noexcept {
 void Watcher::Impl::lose(Error reason) noexcept {
   if (ended) return;
   if (registered) core->stop_polling(channel->fd());
-  if (!registered || !core->can_reconnect() || reason.code != Errc::disconnected) {
+  if (!registered || !core->will_come_back() || reason.code != Errc::disconnected) {
     ended = true;
     end_reason = std::move(reason);
     return;

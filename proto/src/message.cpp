@@ -1,76 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include "memio/message.h"
 
-#include <algorithm>
-#include <functional>
-#include <set>
 #include <utility>
-#include <vector>
+
+#include "memio/strict_json.h"
 
 namespace memio {
 
 namespace {
 
-unsigned nesting(std::string_view text) {
-  unsigned depth = 0;
-  unsigned deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 tl::unexpected<Error> malformed(std::string reason) { return fail(Errc::malformed_message, std::move(reason)); }
 
-// Finds a member that an object has twice, while the text is parsed. The parser itself would keep the last one and say
-// nothing, and the next program to look at the message might keep the first.
-class DuplicateFinder {
- public:
-  bool operator()(int /*depth*/, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start)
-      open_.emplace_back();
-    else if (event == Json::parse_event_t::object_end)
-      open_.pop_back();
-    else if (event == Json::parse_event_t::key && duplicate_.empty() &&
-             !open_.back().insert(parsed.get_ref<const std::string&>()).second)
-      duplicate_ = "'" + parsed.get_ref<const std::string&>() + "'";
-    return true;
-  }
-  // The member's name in quotes, or an empty string.
-  [[nodiscard]] const std::string& duplicate() const noexcept { return duplicate_; }
-
- private:
-  std::vector<std::set<std::string>> open_;  // the members so far of each object that is not closed yet
-  std::string duplicate_;
-};
-
 Result<Json> parse_object(std::string_view text) {
-  if (nesting(text) > max_nesting)
-    return malformed("the message nests objects more than " + std::to_string(max_nesting) + " deep");
-  try {
-    DuplicateFinder finder;
-    auto json = Json::parse(text, std::ref(finder));
-    if (!json.is_object()) return malformed("the message is not a JSON object");
-    if (!finder.duplicate().empty()) return malformed("the message has the member " + finder.duplicate() + " twice");
-    return json;
-  } catch (const Json::parse_error& error) {
-    return malformed("the message is not JSON: an error at byte " + std::to_string(error.byte));
-  } catch (const Json::out_of_range&) {
-    return malformed("the message has a number that is too large to be read");
+  auto json = parse_strictly(text);
+  if (!json) {
+    const auto& problem = json.error();
+    const std::string where = problem.byte > 0 ? ": an error at byte " + std::to_string(problem.byte) : "";
+    return malformed("the message " + problem.what + where);
   }
+  if (!json->is_object()) return malformed("the message is not a JSON object");
+  return std::move(*json);
 }
 
 // Moves the member `name` of a message out of it. Absent members keep `value` as it is.

@@ -166,5 +166,33 @@ TEST_F(Reconnect, ANameThatWasTakenMeanwhileKeepsItsNewOwner) {
   EXPECT_EQ(text(region->read()->data()), "old") << "what was mapped stays";
 }
 
+TEST_F(Reconnect, AnAdoptedClientGoesOnWithANewSocket) {
+  const std::vector<Grant> grants = {{"a", {Right::read, Right::watch}}};
+  auto owner = daemon_.connect();
+  auto region = owner.create("a", {.capacity = 64});
+  ASSERT_TRUE(region->write(bytes("kept")));
+  auto scoped = std::move(*Client::adopt(std::move(*owner.open_connection(grants)), true));
+  auto reading = scoped.open("a", Access::read);
+  auto watcher = scoped.watch("a", true);
+  EXPECT_EQ(scoped.renew(std::move(*owner.open_connection(grants))).error().code, Errc::misuse) << "nothing is lost";
+  daemon_.kill();
+  wait_for(scoped, Event::Kind::disconnected);
+  EXPECT_EQ(scoped.open("a", Access::read).error().code, Errc::disconnected);
+  daemon_.start();
+
+  // Too early: memiod does not know the region yet, and would take it only from who may create one.
+  auto other = daemon_.connect();
+  ASSERT_TRUE(scoped.renew(std::move(*other.open_connection(grants))));
+  wait_for(scoped, Event::Kind::reconnected);
+  EXPECT_EQ(scoped.stat("a").error().code, Errc::no_such_region);
+  ASSERT_TRUE(owner.list());
+  std::array<Event, 8> events;
+  // Nothing tells of a claim that was taken.
+  while (other.stat("a")->region.handles < 2) ASSERT_TRUE(scoped.wait(events, std::chrono::milliseconds(20)));
+  EXPECT_EQ(text(reading->read()->data()), "kept");
+  for (auto event = watcher->wait(long_enough); event->kind != EventKind::ready; event = watcher->wait(long_enough))
+    ASSERT_TRUE(event) << event.error().text();
+}
+
 }  // namespace
 }  // namespace memio::test

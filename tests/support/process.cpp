@@ -2,6 +2,7 @@
 #include "support/process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <stdexcept>
 
 namespace memio::test {
@@ -48,6 +50,8 @@ Process Process::run(const std::vector<std::string>& command, const Environment&
     std::vector<char*> arguments;
     for (const auto& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
+    // Others here, WebKit for one, open descriptors that programs inherit, and tests count those of memiod.
+    ::close_range(STDERR_FILENO + 1, std::numeric_limits<unsigned>::max(), CLOSE_RANGE_CLOEXEC);
     ::execvp(arguments[0], arguments.data());
     return 127;
   });

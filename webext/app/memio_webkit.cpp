@@ -20,6 +20,7 @@
 #include "connection_request.h"
 #include "memio/client.h"
 #include "policy.h"
+#include "policy_file.h"
 #include "webkit_app.h"
 
 using memio::UniqueFd;
@@ -28,12 +29,16 @@ using namespace memio::webext;
 namespace {
 
 constexpr unsigned seconds_to_wait = 10;
+// A web process can ask as often as it likes. Documents ask once, and are answered within a millisecond.
+constexpr long most_waiting = 1000;
 constexpr const char* attached_key = "memio-webkit-attached";
 constexpr const char* committed_key = "memio-webkit-committed";
 
 struct App {
   Policy policy;
   std::string socket_path;
+  // Has one owner here and one in each request that waits for memiod.
+  std::shared_ptr<void> waiting = std::make_shared<char>();
 };
 
 }  // namespace
@@ -86,6 +91,23 @@ std::vector<memio::protocol::Right> rights_of(unsigned bits) {
   return rights;
 }
 
+bool check_rights(unsigned rights, GError** error) {
+  if (rights != 0 && (rights & ~static_cast<unsigned>(MEMIO_WEBKIT_ALL)) == 0) return true;
+  g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,
+              "rights are one or more of MEMIO_WEBKIT_READ, WRITE, CREATE, REMOVE and WATCH, not %#x", rights);
+  return false;
+}
+
+// What became of a change to the policy, as a GError.
+bool report(const memio::Result<void>& result, GError** error) {
+  if (result) return true;
+  const bool pattern = result.error().code == memio::Errc::invalid_pattern;
+  g_set_error_literal(error, MEMIO_WEBKIT_ERROR,
+                      pattern ? MEMIO_WEBKIT_ERROR_INVALID_PATTERN : MEMIO_WEBKIT_ERROR_INVALID_OPTION,
+                      result.error().message.c_str());
+  return false;
+}
+
 // True the first time for this object.
 bool attach_once(GObject* object, const char* what, GError** error) {
   if (g_object_get_data(object, attached_key)) {
@@ -97,7 +119,7 @@ bool attach_once(GObject* object, const char* what, GError** error) {
   return true;
 }
 
-// --- one page's wish for a connection ---
+// --- one document's wish for a connection ---
 
 void refuse(WebKitUserMessage* message, const memio::Error& error) {
   webkit_user_message_send_reply(
@@ -112,19 +134,41 @@ void reply(WebKitUserMessage* message, memio::Result<UniqueFd> socket) {
   webkit_user_message_send_reply(message, webkit_user_message_new_with_fd_list(connected_message, nullptr, fds.get()));
 }
 
-void connect_page(const App& app, WebKitWebView* view, WebKitUserMessage* message) {
-  const auto* uri = static_cast<const char*>(g_object_get_data(G_OBJECT(view), committed_key));
-  auto grants = app.policy.grants_of(Origin::of_uri(uri));
-  if (grants.empty())
+// What the rules grant to the frame at `inside` in the page at `page`; `inside` is empty for the main frame. That the
+// page is there is known; where a frame in it is, only its web process says.
+std::vector<memio::protocol::Grant> grants_of(const Policy& policy, const char* page, const char* inside) {
+  auto main = Origin::of_uri(page);
+  if (!main) return {};
+  if (*inside == '\0') return policy.grants_of({std::move(*main), {}});
+  auto origin = Origin::of_uri(inside);
+  if (!origin) return {};
+  return policy.grants_of({std::move(*origin), {std::move(*main)}});
+}
+
+void connect_document(const App& app, WebKitWebView* view, WebKitUserMessage* message) {
+  GVariant* parameters = webkit_user_message_get_parameters(message);
+  if (!parameters || !g_variant_is_of_type(parameters, G_VARIANT_TYPE(connect_type)))
+    return refuse(message, {memio::Errc::protocol_violation, 0,
+                            "the extension asked in a way that this application does not know; are libmemio-webkit and "
+                            "the extension of one version?"});
+  const char* inside = nullptr;
+  g_variant_get(parameters, connect_type, &inside);
+  const auto* page = static_cast<const char*>(g_object_get_data(G_OBJECT(view), committed_key));
+  auto grants = grants_of(app.policy, page, inside);
+  if (grants.empty()) {
+    const std::string frame = *inside ? std::string("the frame ") + inside + " in " : "";
     return refuse(message, {memio::Errc::permission_denied, 0,
-                            std::string("the application grants nothing to the page ") + (uri ? uri : "(none)")});
+                            "the application grants nothing to " + frame + "the page " + (page ? page : "(none)")});
+  }
   memio::Result<std::string> path = app.socket_path;
   if (path->empty()) path = memio::Client::default_socket_path();
   if (!path) return refuse(message, path.error());
+  if (app.waiting.use_count() > most_waiting)
+    return refuse(message, {memio::Errc::limit_exceeded, 0,
+                            "more than " + std::to_string(most_waiting) + " documents wait for memiod at once"});
   request_connection(*path, std::move(grants), seconds_to_wait,
-                     [message = std::shared_ptr<WebKitUserMessage>(share(message))](memio::Result<UniqueFd> socket) {
-                       reply(message.get(), std::move(socket));
-                     });
+                     [message = std::shared_ptr<WebKitUserMessage>(share(message)), waiting = app.waiting](
+                         memio::Result<UniqueFd> socket) { reply(message.get(), std::move(socket)); });
 }
 
 // --- WebKit's signals ---
@@ -134,7 +178,7 @@ gboolean on_message(WebKitWebView* view, WebKitUserMessage* message, gpointer da
   if (!name.starts_with("memio.")) return FALSE;
   try {
     if (name == connect_message)
-      connect_page(*MEMIO_WEBKIT(data)->app, view, message);
+      connect_document(*MEMIO_WEBKIT(data)->app, view, message);
     else
       refuse(message, {memio::Errc::protocol_violation, 0, "libmemio-webkit knows no message " + std::string(name)});
   } catch (const std::exception& error) {
@@ -171,16 +215,36 @@ void memio_webkit_set_socket_path(MemioWebkit* self, const char* path) {
 gboolean memio_webkit_allow(MemioWebkit* self, const char* origins, const char* names, MemioWebkitRights rights,
                             GError** error) {
   g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && origins && names, FALSE);
-  if (rights == 0 || (rights & ~MEMIO_WEBKIT_ALL) != 0) {
-    g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,
-                "rights are one or more of MEMIO_WEBKIT_READ, WRITE, CREATE, REMOVE and WATCH, not %#x",
-                static_cast<unsigned>(rights));
+  if (!check_rights(rights, error)) return FALSE;
+  return report(self->app->policy.allow(origins, names, rights_of(rights)), error);
+}
+
+gboolean memio_webkit_allow_inside(MemioWebkit* self, const char* within, const char* origins, const char* names,
+                                   MemioWebkitRights rights, GError** error) {
+  g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && within && origins && names, FALSE);
+  if (!check_rights(rights, error)) return FALSE;
+  return report(self->app->policy.allow_inside(within, origins, names, rights_of(rights)), error);
+}
+
+gboolean memio_webkit_enable(MemioWebkit* self, const char* origins, const char* option, GError** error) {
+  g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && origins && option, FALSE);
+  return report(self->app->policy.enable(origins, option), error);
+}
+
+gboolean memio_webkit_load_policy(MemioWebkit* self, const char* path, GError** error) {
+  g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && path, FALSE);
+  char* text = nullptr;
+  gsize size = 0;
+  if (!g_file_get_contents(path, &text, &size, error)) return FALSE;
+  const CharPtr owned(text);
+  auto rules = parse_policy({text, size});
+  if (!rules) {
+    g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_POLICY, "%s: %s", path,
+                rules.error().message.c_str());
     return FALSE;
   }
-  const auto allowed = self->app->policy.allow(origins, names, rights_of(rights));
-  if (allowed) return TRUE;
-  g_set_error_literal(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_PATTERN, allowed.error().text().c_str());
-  return FALSE;
+  self->app->policy.add(std::move(*rules));
+  return TRUE;
 }
 
 gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitWebContext* context, GError** error) {
@@ -223,12 +287,13 @@ const char* memio_webkit_get_extension_directory(void) {
 
 GVariant* memio_webkit_get_initialization_data(MemioWebkit* self) {
   g_return_val_if_fail(MEMIO_IS_WEBKIT(self), nullptr);
-  GVariantBuilder origins;
-  g_variant_builder_init(&origins, G_VARIANT_TYPE_STRING_ARRAY);
-  for (const auto& entry : self->app->policy.entries())
-    g_variant_builder_add(&origins, "s", entry.origins.text().c_str());
+  const std::string array_type = std::string("a") + document_rule_type;
+  GVariantBuilder rules;
+  g_variant_builder_init(&rules, G_VARIANT_TYPE(array_type.c_str()));
+  for (const auto& rule : self->app->policy.rules())
+    g_variant_builder_add_value(&rules, to_variant(DocumentRule{rule.frames, !rule.grants.empty(), rule.options}));
   GVariantBuilder data;
   g_variant_builder_init(&data, G_VARIANT_TYPE_VARDICT);
-  g_variant_builder_add(&data, "{sv}", origins_key, g_variant_builder_end(&origins));
+  g_variant_builder_add(&data, "{sv}", rules_key, g_variant_builder_end(&rules));
   return g_variant_builder_end(&data);
 }

@@ -49,7 +49,9 @@ auto bad_pattern(std::string_view text, std::string_view what) {
 
 std::optional<Origin> Origin::of_uri(const char* uri) {
   if (!uri) return std::nullopt;
-  const std::unique_ptr<GUri, UriUnref> parsed(g_uri_parse(uri, G_URI_FLAGS_PARSE_RELAXED, nullptr));
+  // Not decoded: WebKit has resolved what stands for the same host, and takes what is left for another one.
+  constexpr auto flags = static_cast<GUriFlags>(G_URI_FLAGS_PARSE_RELAXED | G_URI_FLAGS_ENCODED);
+  const std::unique_ptr<GUri, UriUnref> parsed(g_uri_parse(uri, flags, nullptr));
   if (!parsed) return std::nullopt;
   Origin origin{lower(g_uri_get_scheme(parsed.get())), {}, g_uri_get_port(parsed.get())};
   if (const char* host = g_uri_get_host(parsed.get())) origin.host = lower(host);

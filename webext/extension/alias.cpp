@@ -12,8 +12,10 @@ namespace memio::webext {
 
 namespace {
 
+// Pages like those that JavaScriptCore has reserved around them, so that the kernel joins them to one mapping again.
 bool put_back(std::byte* start, std::size_t size) noexcept {
-  return ::mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+  constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  return ::mmap(start, size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
 }
 
 }  // namespace

@@ -89,10 +89,12 @@ std::uint64_t DocumentSession::request_of(const Arguments& arguments) { return a
 
 template <class T>
 Client::Done<T> DocumentSession::answer_to(std::uint64_t request, const std::shared_ptr<Link>& link) {
-  // Weakly: the Link holds what holds this.
-  return [weak = weak_from_this(), weak_link = std::weak_ptr(link), life = life_, request](Result<T> result) {
+  // Weakly: the Link holds what holds this. What comes too late, or after the document was left, is dropped; a region's
+  // handle is closed by that.
+  return [weak = weak_from_this(), weak_link = std::weak_ptr(link), call = begin_call(request),
+          request](Result<T> result) {
     const auto session = weak.lock();
-    if (!session || session->life_ != life) return;
+    if (!session || !session->end_call(call)) return;
     if (!result)
       session->answer(request, fail(std::move(result.error())));
     else if constexpr (std::is_void_v<T>)

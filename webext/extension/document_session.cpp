@@ -3,6 +3,9 @@
 
 #include <gio/gunixfdlist.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "../common/messages.h"
 #include "native_functions.h"
 
@@ -13,6 +16,16 @@ extern "C" {
 namespace memio::webext {
 
 namespace {
+
+// memiod answers at once. If it does not, it is stopped, or the connection hangs.
+constexpr unsigned seconds_for_a_call = 10;
+// How long to wait before the application is asked for a lost connection once more, at first and at most.
+constexpr guint first_delay = 10;
+constexpr guint longest_delay = 1000;
+
+void stop_timer(guint& source) noexcept {
+  if (source != 0) g_source_remove(std::exchange(source, 0));
+}
 
 // Who asked for a connection, and in which of its lives.
 struct Asked {
@@ -50,7 +63,8 @@ Result<UniqueFd> read_answer(WebKitUserMessage* message) {
 
 }  // namespace
 
-std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, JSCContext* context) {
+std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, WebKitFrame* frame, JSCContext* context,
+                                                        const DocumentOptions& options) {
   const std::unique_ptr<GBytes, BytesUnref> source(g_resource_lookup_data(
       memio_runtime_get_resource(), "/io/memio/runtime.js", G_RESOURCE_LOOKUP_FLAGS_NONE, nullptr));
   if (!source) return nullptr;
@@ -60,28 +74,29 @@ std::shared_ptr<DocumentSession> DocumentSession::start(WebKitWebPage* page, JSC
       jsc_context_evaluate_with_source_uri(context, text, static_cast<gssize>(size), "memio:runtime.js", 1));
   if (!runtime || !jsc_value_is_function(runtime.get())) return nullptr;
 
-  auto session = std::make_shared<DocumentSession>(page);
-  const JsValue native = make_native(context, session);
+  auto session = std::make_shared<DocumentSession>(page, frame);
+  const JsValue native = make_native(context, session, options);
   const JsValue handlers(jsc_value_function_call(runtime.get(), JSC_TYPE_VALUE, native.get(), G_TYPE_NONE));
   if (!handlers || !jsc_value_is_object(handlers.get())) return nullptr;
   session->handlers_.reset(jsc_weak_value_new(handlers.get()));
   return session;
 }
 
-DocumentSession::DocumentSession(WebKitWebPage* page) : page_(page) {
-  g_object_add_weak_pointer(G_OBJECT(page_), reinterpret_cast<gpointer*>(&page_));
-}
+DocumentSession::DocumentSession(WebKitWebPage* page, WebKitFrame* frame)
+    : page_(page, [this] { suspend(); }),
+      frame_(frame, [this] { suspend(); }),
+      address_(webkit_frame_is_main_frame(frame) ? "" : webkit_frame_get_uri(frame)) {}
 
-DocumentSession::~DocumentSession() {
-  suspend();
-  if (page_) g_object_remove_weak_pointer(G_OBJECT(page_), reinterpret_cast<gpointer*>(&page_));
-}
+DocumentSession::~DocumentSession() { suspend(); }
 
 void DocumentSession::suspend() noexcept {
   suspended_ = true;
   ++life_;
   waiting_for_link_.clear();
   connecting_ = false;
+  stop_timer(ask_again_);
+  stop_timer(deadline_);
+  calls_.clear();
   answers_.clear();
   regions_.clear();
   link_.reset();
@@ -99,8 +114,8 @@ void DocumentSession::with_link(UseLink use) {
 }
 
 void DocumentSession::ask_for_link() {
-  if (!page_ || suspended_) {
-    link_came(fail(Errc::disconnected, "the document has been left"));
+  if (!page_.get() || suspended_) {
+    socket_came(fail(Errc::disconnected, "the document has been left"));
     return;
   }
   connecting_ = true;
@@ -115,26 +130,47 @@ void DocumentSession::ask_for_link() {
     if (!session || session->life_ != asked->life) return;
     try {
       if (!message) {
-        session->link_came(fail(Errc::disconnected, std::string("the application does not serve this web view: ") +
-                                                        error->message + " (it calls memio_webkit_attach_view)"));
+        session->socket_came(fail(Errc::disconnected, std::string("the application does not serve this web view: ") +
+                                                          error->message + " (it calls memio_webkit_attach_view)"));
         return;
       }
-      auto socket = read_answer(message.get());
-      session->link_came(socket ? Link::make(std::move(*socket), session) : fail(std::move(socket.error())));
+      session->socket_came(read_answer(message.get()));
     } catch (const std::exception& failure) {
       g_warning("memio: %s", failure.what());
     }
   };
-  webkit_web_page_send_message_to_view(page_, webkit_user_message_new(connect_message, nullptr), nullptr, answered,
-                                       new Asked{weak_from_this(), life_});
+  WebKitUserMessage* question = webkit_user_message_new(connect_message, g_variant_new(connect_type, address_.c_str()));
+  webkit_web_page_send_message_to_view(page_.get(), question, nullptr, answered, new Asked{weak_from_this(), life_});
 }
 
-void DocumentSession::link_came(Result<std::shared_ptr<Link>> link) {
+void DocumentSession::socket_came(Result<UniqueFd> socket) {
   connecting_ = false;
-  if (link) link_ = *link;
-  auto waiting = std::move(waiting_for_link_);
-  waiting_for_link_.clear();
-  for (const auto& use : waiting) use(link);
+  const Result<void> used = socket ? use_socket(std::move(*socket)) : fail(std::move(socket.error()));
+  Result<std::shared_ptr<Link>> link = link_;
+  if (!used) link = fail(used.error());
+  // What was open is worth coming back to, unless the application says that it will never be.
+  if (!used && link_ && used.error().code != Errc::permission_denied) ask_again_later();
+  for (const auto& use : std::exchange(waiting_for_link_, {})) use(link);
+}
+
+Result<void> DocumentSession::use_socket(UniqueFd socket) {
+  if (link_) return link_->client().renew(std::move(socket));
+  auto link = Link::make(std::move(socket), weak_from_this());
+  if (!link) return fail(std::move(link.error()));
+  link_ = std::move(*link);
+  return {};
+}
+
+void DocumentSession::ask_again_later() {
+  ask_again_delay_ = std::clamp(2 * ask_again_delay_, first_delay, longest_delay);
+  stop_timer(ask_again_);
+  const auto ask = [](gpointer data) -> gboolean {
+    auto* session = static_cast<DocumentSession*>(data);
+    session->ask_again_ = 0;
+    if (!session->connecting_ && session->link_ && !session->link_->client().connected()) session->ask_for_link();
+    return G_SOURCE_REMOVE;
+  };
+  ask_again_ = g_timeout_add(ask_again_delay_, ask, this);
 }
 
 // --- answers and events ---
@@ -142,6 +178,34 @@ void DocumentSession::link_came(Result<std::shared_ptr<Link>> link) {
 void DocumentSession::answer(std::uint64_t request, Result<Json> value) {
   answers_.push_back({request, std::move(value)});
   answer_soon();
+}
+
+std::uint64_t DocumentSession::begin_call(std::uint64_t request) {
+  calls_[++last_call_] = {request, g_get_monotonic_time() + gint64{seconds_for_a_call} * G_USEC_PER_SEC};
+  watch_deadlines();
+  return last_call_;
+}
+
+void DocumentSession::watch_deadlines() {
+  if (deadline_ != 0 || calls_.empty()) return;
+  const gint64 left = std::max<gint64>(calls_.begin()->second.deadline - g_get_monotonic_time(), 0);
+  const auto passed = [](gpointer data) -> gboolean {
+    auto* session = static_cast<DocumentSession*>(data);
+    session->deadline_ = 0;
+    session->on_deadline();
+    return G_SOURCE_REMOVE;
+  };
+  deadline_ = g_timeout_add(static_cast<guint>(left / 1000 + 1), passed, this);
+}
+
+void DocumentSession::on_deadline() {
+  while (!calls_.empty() && calls_.begin()->second.deadline <= g_get_monotonic_time()) {
+    answer(calls_.begin()->second.request,
+           fail(Errc::timed_out,
+                "memiod has not answered within " + std::to_string(seconds_for_a_call) + " seconds; is it stopped?"));
+    calls_.erase(calls_.begin());
+  }
+  watch_deadlines();
 }
 
 void DocumentSession::answer_soon() {
@@ -191,10 +255,21 @@ void DocumentSession::on_changed(Token token) {
   jsc_context_clear_exception(jsc_value_get_context(target.get()));
 }
 
-// The next request asks for a new connection; open regions keep the old one, whose doorbells go on ringing.
-void DocumentSession::on_disconnected() {
-  if (link_ && !link_->client().connected()) link_.reset();
+void DocumentSession::tell(const char* handler) {
+  const JsValue target = handlers();
+  if (!target) return;
+  const JsValue result(jsc_value_object_invoke_method(target.get(), handler, G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
 }
+
+// Open regions go on working meanwhile, doorbells included.
+void DocumentSession::on_disconnected() {
+  ask_again_delay_ = 0;
+  ask_again_later();
+  tell("disconnected");
+}
+
+void DocumentSession::on_reconnected() { tell("reconnected"); }
 
 JsValue DocumentSession::handlers() const {
   return JsValue(handlers_ ? jsc_weak_value_get_value(handlers_.get()) : nullptr);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What one document of the main frame has of memio: its connection, its regions, and their memory laid under its array
-// buffers.
+// What one document has of memio: its connection, its regions, and their memory laid under its array buffers.
 //
-// Life. It starts at window-object-cleared, if the page's origin has grants, by evaluating the runtime (webext/js),
-// which gets the native functions as arguments and gives its handlers back. It connects when the page first asks for
-// something. It is suspended, and everything in it closed, at `pagehide`, at the next document of the frame and at the
-// page's destruction, whichever comes first; `pageshow` from the back-forward cache wakes it again. The native
+// Life. It starts at window-object-cleared, if a rule of the policy matches the frame, by evaluating the runtime
+// (webext/js), which gets the native functions as arguments and gives its handlers back. It connects when the page
+// first asks for something. It is suspended, and everything in it closed, at `pagehide`, at the next document of the
+// frame and when the frame or its page is gone, whichever comes first; `pageshow` from the back-forward cache wakes it
+// again. The native
 // functions hold it, so it ends with the document's JavaScript; it holds nothing of that but weakly, except for the
 // buffers of open regions.
 
@@ -18,7 +18,9 @@
 #include <string>
 #include <vector>
 
+#include "../common/frame_rule.h"
 #include "alias.h"
+#include "gone.h"
 #include "js_values.h"
 #include "link.h"
 
@@ -28,12 +30,16 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
  public:
   // Starts the runtime in `context`, in which no script of the page has run yet. Null if JavaScript has no memory for
   // it.
-  static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, JSCContext* context);
+  static std::shared_ptr<DocumentSession> start(WebKitWebPage* page, WebKitFrame* frame, JSCContext* context,
+                                                const DocumentOptions& options);
 
-  explicit DocumentSession(WebKitWebPage* page);
+  DocumentSession(WebKitWebPage* page, WebKitFrame* frame);
   ~DocumentSession() override;
   DocumentSession(const DocumentSession&) = delete;
   DocumentSession& operator=(const DocumentSession&) = delete;
+
+  // The frame that showed the document, or shows it; null once that is gone.
+  [[nodiscard]] WebKitFrame* frame() const noexcept { return frame_.get(); }
 
   // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
   void suspend() noexcept;
@@ -56,6 +62,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
 
   void on_changed(Token token) override;
   void on_disconnected() override;
+  void on_reconnected() override;
   void on_dispatched() override;
 
  private:
@@ -70,6 +77,11 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     std::uint64_t request = 0;
     Result<Json> value;
   };
+  // A call to memiod that has not been answered.
+  struct Unanswered {
+    std::uint64_t request = 0;
+    gint64 deadline = 0;  // by g_get_monotonic_time()
+  };
   // Uses the connection, or learns why there is none.
   using UseLink = std::function<void(Result<std::shared_ptr<Link>>)>;
 
@@ -79,7 +91,10 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // Calls `use` with the connection as soon as there is one. Never from within itself.
   void with_link(UseLink use);
   void ask_for_link();
-  void link_came(Result<std::shared_ptr<Link>> link);
+  void socket_came(Result<UniqueFd> socket);
+  // Makes the first connection, or renews the one that was lost.
+  Result<void> use_socket(UniqueFd socket);
+  void ask_again_later();
 
   // A Done for Client::..._async that answers `request`. Nothing happens if the document has been left in between.
   template <class T>
@@ -90,14 +105,22 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue ask(const Arguments& arguments, Result<std::string> subject, Call call);
   // Answers as soon as nobody is in the middle of anything.
   void answer(std::uint64_t request, Result<Json> value);
+  // A call begins, and has its number; it ends, which is false if it took too long and was answered so.
+  std::uint64_t begin_call(std::uint64_t request);
+  bool end_call(std::uint64_t call) noexcept { return calls_.erase(call) > 0; }
+  void watch_deadlines();
+  void on_deadline();
   void answer_soon();
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
+  void tell(const char* handler);
 
-  WebKitWebPage* page_;  // weak: null once the page is gone
+  UntilGone<WebKitWebPage> page_;
+  UntilGone<WebKitFrame> frame_;
+  std::string address_;  // of a frame inside a page; empty for a main frame
   ObjectPtr<JSCWeakValue> handlers_;
   bool suspended_ = false;
   // Counts suspensions: what was asked for before the latest one is no longer of interest.
@@ -106,9 +129,14 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::shared_ptr<Link> link_;
   bool connecting_ = false;
   std::vector<UseLink> waiting_for_link_;
+  guint ask_again_ = 0;  // the timer's source
+  guint ask_again_delay_ = 0;
 
   std::uint64_t last_handle_ = 0;
   std::map<std::uint64_t, OpenedRegion> regions_;  // by handle: our numbers, never used twice
+  std::uint64_t last_call_ = 0;
+  std::map<std::uint64_t, Unanswered> calls_;  // the oldest first
+  guint deadline_ = 0;                         // the timer's source
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };

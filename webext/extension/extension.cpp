@@ -2,6 +2,7 @@
 #include "extension.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "../common/messages.h"
 
@@ -9,57 +10,78 @@ namespace memio::webext {
 
 namespace {
 
-// A document can be less than its URI: sandboxed ones have an origin of their own, "null".
-bool is_opaque(JSCContext* context) {
-  const JsValue origin(jsc_context_evaluate(context, "self.origin", -1));
-  const CharPtr text(origin ? jsc_value_to_string(origin.get()) : nullptr);
-  return !text || std::string_view(text.get()) == "null";
+// The document's origin, and those of the frames around it, the main frame's last. A document can be less than its
+// address: a sandboxed one has an origin of its own, "null". No script of the page has run yet; a window that was there
+// before its document, as an iframe's can be, only scripts of the same origin may have touched.
+std::string origins_text(JSCContext* context) {
+  const JsValue origins(
+      jsc_context_evaluate(context, "[self.origin, ...Array.from(location.ancestorOrigins)].join(' ')", -1));
+  const CharPtr text(origins ? jsc_value_to_string(origins.get()) : nullptr);
+  return text ? text.get() : "null";
+}
+
+std::optional<FrameAddress> main_frame(Origin origin, std::string_view actual) {
+  // Of files the text is "null" or not, as the settings will have it; a main frame of a file is never sandboxed.
+  if (origin.scheme != "file" && actual == "null") return std::nullopt;
+  return FrameAddress{std::move(origin), {}};
+}
+
+std::optional<FrameAddress> inner_frame(Origin origin, std::string_view texts) {
+  FrameAddress frame{std::move(origin), {}};
+  bool own = true;
+  while (!texts.empty()) {
+    const auto end = std::min(texts.find(' '), texts.size());
+    auto actual = Origin::of_uri(std::string(texts.substr(0, end)).c_str());
+    if (!actual) return std::nullopt;
+    if (!own) frame.around.push_back(std::move(*actual));
+    own = false;
+    texts.remove_prefix(std::min(end + 1, texts.size()));
+  }
+  return frame.around.empty() ? std::nullopt : std::optional(std::move(frame));
 }
 
 }  // namespace
 
 Extension::Extension(GVariant* user_data) {
   if (!user_data || !g_variant_is_of_type(user_data, G_VARIANT_TYPE_VARDICT)) return;
-  const VariantPtr origins(g_variant_lookup_value(user_data, origins_key, G_VARIANT_TYPE_STRING_ARRAY));
-  if (!origins) return;
-  GVariantIter iterator;
-  g_variant_iter_init(&iterator, origins.get());
-  for (const char* text = nullptr; g_variant_iter_next(&iterator, "&s", &text);)
-    if (auto pattern = OriginPattern::parse(text)) origins_.push_back(std::move(*pattern));
+  const VariantPtr rules(g_variant_lookup_value(user_data, rules_key, G_VARIANT_TYPE_ARRAY));
+  if (!rules) return;
+  for (gsize i = 0; i < g_variant_n_children(rules.get()); ++i) {
+    const VariantPtr child(g_variant_get_child_value(rules.get(), i));
+    if (auto rule = to_document_rule(child.get())) rules_.push_back(std::move(*rule));
+  }
 }
 
 Extension::~Extension() = default;
 
 void Extension::window_object_cleared(WebKitScriptWorld* world, WebKitWebPage* page, WebKitFrame* frame) {
-  if (!webkit_frame_is_main_frame(frame)) return;
-  // The document before this one is gone, or kept for going back: either way its memory is not.
-  if (const auto found = pages_.find(page); found != pages_.end() && found->second) {
-    found->second->suspend();
-    found->second.reset();
-  }
+  leave_documents_of(frame);
+  if (!may_be_granted(frame)) return;
   const ObjectPtr<JSCContext> context(webkit_frame_get_js_context_for_script_world(frame, world));
-  if (!context || !has_grants(frame, context.get())) return;
-  watch(page);
-  pages_[page] = DocumentSession::start(page, context.get());
+  const auto options = context ? look_up(frame, context.get()) : std::nullopt;
+  if (!options) return;
+  if (auto session = DocumentSession::start(page, frame, context.get(), *options)) sessions_.push_back(session);
 }
 
-bool Extension::has_grants(WebKitFrame* frame, JSCContext* context) const {
+// The documents before this one are gone, or kept for going back: either way their memory is not.
+void Extension::leave_documents_of(WebKitFrame* frame) {
+  for (const auto& weak : sessions_)
+    if (const auto session = weak.lock(); session && session->frame() == frame) session->suspend();
+  std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+}
+
+bool Extension::may_be_granted(WebKitFrame* frame) const {
   const auto origin = Origin::of_uri(webkit_frame_get_uri(frame));
-  if (!origin || (origin->scheme != "file" && is_opaque(context))) return false;
-  return std::any_of(origins_.begin(), origins_.end(), [&](const auto& pattern) { return pattern.matches(*origin); });
+  const bool inside = !webkit_frame_is_main_frame(frame);
+  return origin && std::ranges::any_of(rules_, [&](const auto& rule) { return rule.frames.is_for(*origin, inside); });
 }
 
-void Extension::watch(WebKitWebPage* page) {
-  if (pages_.contains(page)) return;
-  pages_[page] = nullptr;
-  const auto gone = +[](gpointer data, GObject* object) {
-    auto& pages = static_cast<Extension*>(data)->pages_;
-    const auto found = pages.find(reinterpret_cast<WebKitWebPage*>(object));
-    if (found == pages.end()) return;
-    if (found->second) found->second->suspend();
-    pages.erase(found);
-  };
-  g_object_weak_ref(G_OBJECT(page), gone, this);
+std::optional<DocumentOptions> Extension::look_up(WebKitFrame* frame, JSCContext* context) const {
+  auto origin = Origin::of_uri(webkit_frame_get_uri(frame));
+  if (!origin) return std::nullopt;
+  const auto address = webkit_frame_is_main_frame(frame) ? main_frame(std::move(*origin), origins_text(context))
+                                                         : inner_frame(std::move(*origin), origins_text(context));
+  return address ? options_of(rules_, *address) : std::nullopt;
 }
 
 }  // namespace memio::webext

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "../common/origin.h"
+#include "../common/frame_rule.h"
 #include "document_session.h"
 
 namespace memio::webext {
 
-// The web process extension: decides which documents get a session, and ends them. Lives as long as the web process.
+// The web process extension: decides which documents get a session, and ends the one before in the same frame. Lives as
+// long as the web process.
 class Extension {
  public:
   // `user_data` is what the application gave as initialization user data; may be null or anything.
@@ -23,12 +24,15 @@ class Extension {
   void window_object_cleared(WebKitScriptWorld* world, WebKitWebPage* page, WebKitFrame* frame);
 
  private:
-  [[nodiscard]] bool has_grants(WebKitFrame* frame, JSCContext* context) const;
-  void watch(WebKitWebPage* page);
+  void leave_documents_of(WebKitFrame* frame);
+  // Whether any rule is for the frame's address. Asks nothing of the document, so that others notice nothing.
+  bool may_be_granted(WebKitFrame* frame) const;
+  // What is turned on for a document; none if it has no grants.
+  std::optional<DocumentOptions> look_up(WebKitFrame* frame, JSCContext* context) const;
 
-  std::vector<OriginPattern> origins_;
-  // The main frame's present document; null where that has no grants.
-  std::map<WebKitWebPage*, std::shared_ptr<DocumentSession>> pages_;
+  std::vector<DocumentRule> rules_;
+  // Of all documents whose JavaScript is still there, those that were left included.
+  std::vector<std::weak_ptr<DocumentSession>> sessions_;
 };
 
 }  // namespace memio::webext

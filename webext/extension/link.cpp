@@ -7,7 +7,7 @@
 namespace memio::webext {
 
 Result<std::shared_ptr<Link>> Link::make(UniqueFd socket, std::weak_ptr<LinkListener> listener) {
-  auto client = Client::adopt(std::move(socket));
+  auto client = Client::adopt(std::move(socket), true);
   if (!client) return fail(std::move(client.error()));
   return std::make_shared<Link>(std::move(*client), std::move(listener));
 }
@@ -29,6 +29,7 @@ void Link::on_readable() {
     for (std::size_t i = 0; i < count; ++i) {
       if (events[i].kind == Event::Kind::region_changed) listener->on_changed(events[i].token);
       if (events[i].kind == Event::Kind::disconnected) listener->on_disconnected();
+      if (events[i].kind == Event::Kind::reconnected) listener->on_reconnected();
     }
   } catch (const std::exception& error) {
     g_warning("memio: %s", error.what());

@@ -15,12 +15,13 @@ class LinkListener {
   virtual ~LinkListener() = default;
   virtual void on_changed(Token token) = 0;
   virtual void on_disconnected() = 0;
+  virtual void on_reconnected() = 0;
   // dispatch() has called back: answers may be waiting.
   virtual void on_dispatched() = 0;
 };
 
 // A document's connection to memiod, served by the default main context. When memiod is gone the regions opened through
-// it go on ringing, so a Link lives as long as its last region; a new one serves what comes later.
+// it go on ringing; with a new socket (Client::renew) it claims them again.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   // Error: system.

@@ -41,7 +41,8 @@ void add(JSCContext* context, JSCValue* object, const char* name, const std::sha
 
 }  // namespace
 
-JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>& session) {
+JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>& session,
+                    const DocumentOptions& options) {
   struct Function {
     const char* name;
     Member member;
@@ -59,6 +60,8 @@ JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>&
   for (const auto& function : functions) add(context, object.get(), function.name, session, function.member);
   const JsValue size(jsc_value_new_number(context, static_cast<double>(page_size())));
   jsc_value_object_set_property(object.get(), "pageSize", size.get());
+  const JsValue given = to_js(context, Json{{"compatibility", options.compatibility}, {"workers", options.workers}});
+  jsc_value_object_set_property(object.get(), "options", given.get());
   return object;
 }
 

@@ -9,7 +9,8 @@
 //     memio_webkit_attach_view (memio, view, &error);         for each view
 //
 // Pages of the allowed origins then have a global `memio`, whose types the npm package memio-client has. Other pages
-// have none and notice nothing. Only main frames are served, not frames inside them.
+// have none and notice nothing. Frames inside a page have what they are allowed themselves, not what the page is.
+// Instead of by calls, all that can be allowed can be written into a file: memio_webkit_load_policy().
 //
 // How it works: an extension in the web process asks its view for a connection when a page first uses `memio`; this
 // library checks the view's own address against what was allowed, has memiod make a connection that can do no more than
@@ -17,7 +18,8 @@
 //
 // One header for both libraries, memio-webkit-6.0 (WebKitGTK 6.0) and memio-webkit-4.1 (webkit2gtk-4.1). All functions
 // belong to the main thread, the one that runs WebKit. None blocks: waiting for memiod is done in the main loop, and a
-// memiod that does not answer within ten seconds is an error for the page.
+// memiod that does not answer within ten seconds is an error for the page. When memiod ends and is back, pages are
+// connected again by themselves.
 //
 // Where things are: the socket is $MEMIO_SOCKET, else $XDG_RUNTIME_DIR/memio/io.memio, unless
 // memio_webkit_set_socket_path() says otherwise. The extension is where it was installed, unless $MEMIO_WEBEXT_DIR
@@ -55,7 +57,9 @@ typedef enum {
   MEMIO_WEBKIT_ERROR_INVALID_PATTERN,  // of an origin or of names; the message says how they look
   MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,   // none, or bits that mean nothing
   MEMIO_WEBKIT_ERROR_NO_EXTENSION,     // the directory of the web process extension is not there
-  MEMIO_WEBKIT_ERROR_ATTACHED          // the context or view is attached already
+  MEMIO_WEBKIT_ERROR_ATTACHED,         // the context or view is attached already
+  MEMIO_WEBKIT_ERROR_INVALID_POLICY,   // of a file; the message says where, and what is expected there
+  MEMIO_WEBKIT_ERROR_INVALID_OPTION    // there is no such option; the message says which there are
 } MemioWebkitError;
 
 // memio_webkit_new:
@@ -76,12 +80,42 @@ MEMIO_WEBKIT_API void memio_webkit_set_socket_path(MemioWebkit* self, const char
 // @names: which regions, as memiod's grants name them: * for any run of characters but /, ** for any run at all
 // @rights: what those pages may do with those regions
 //
-// Adds to what pages may do. Web processes learn of origins when they start, so call this before the views load
-// anything; for an origin that had grants already new ones count from its next connection on.
+// Adds to what pages may do, in their main frames. Web processes learn of origins when they start, so call this before
+// the views load anything; for an origin that had grants already new ones count from its next connection on.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_PATTERN or %MEMIO_WEBKIT_ERROR_INVALID_RIGHTS
 MEMIO_WEBKIT_API gboolean memio_webkit_allow(MemioWebkit* self, const char* origins, const char* names,
                                              MemioWebkitRights rights, GError** error);
+
+// memio_webkit_allow_inside:
+// @within: the pages, written as @origins
+// @origins: which frames inside them, as in memio_webkit_allow(). Frames without an origin of their own (sandboxed,
+//   about:srcdoc, data:) and frames of files are never meant
+//
+// The same for frames inside a page. Every frame around such a frame must be of @within.
+//
+// The origin of the page is the view's; which frames are in it only its web process knows. So a web process that was
+// taken over may have all that is allowed inside its page, whichever frames that really has.
+//
+// Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_PATTERN or %MEMIO_WEBKIT_ERROR_INVALID_RIGHTS
+MEMIO_WEBKIT_API gboolean memio_webkit_allow_inside(MemioWebkit* self, const char* within, const char* origins,
+                                                    const char* names, MemioWebkitRights rights, GError** error);
+
+// memio_webkit_enable:
+// @origins: for which pages and frames, of those that are allowed something; as in memio_webkit_allow()
+// @option: "workers", for regions as SharedArrayBuffers; or a compatibility layer: "memio-tauri" or "webview2"
+//
+// Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_PATTERN or %MEMIO_WEBKIT_ERROR_INVALID_OPTION
+MEMIO_WEBKIT_API gboolean memio_webkit_enable(MemioWebkit* self, const char* origins, const char* option,
+                                              GError** error);
+
+// memio_webkit_load_policy:
+// @path: a JSON file; webext/POLICY.md has its format
+//
+// Adds the file's rules. All or, if there is a mistake in it, none.
+//
+// Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_POLICY, or a #GFileError if it cannot be read
+MEMIO_WEBKIT_API gboolean memio_webkit_load_policy(MemioWebkit* self, const char* path, GError** error);
 
 // memio_webkit_attach_context:
 // @context: one that has started no web process yet
@@ -90,8 +124,9 @@ MEMIO_WEBKIT_API gboolean memio_webkit_allow(MemioWebkit* self, const char* orig
 //
 // A context has one directory of extensions and one initialization user data. An application that uses these itself
 // does not call this, but puts a symbolic link to the extension (the .so in memio_webkit_get_extension_directory())
-// into its own directory, and memio_webkit_get_initialization_data() into its own user data, which must then be an
-// a{sv} as well.
+// into its own directory, and the entries of memio_webkit_get_initialization_data() into its own user data, which must
+// then be an a{sv} as well. The sandbox has to show both directories, unless they are below /usr
+// (webkit_web_context_add_path_to_sandbox()), and in 4.1 has to be turned on.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_NO_EXTENSION or %MEMIO_WEBKIT_ERROR_ATTACHED
 MEMIO_WEBKIT_API gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitWebContext* context, GError** error);

@@ -89,7 +89,7 @@ class MEMIO_API Watcher {
 // When memiod goes away, regions stay mapped and go on being published, read and waited for. dispatch() keeps looking
 // for memiod at the path it was connected to, and when it is back claims the handles again, with their cells, and
 // starts the watches anew (`present` and `ready` come again). Calls that were under way fail with `disconnected`. A
-// client that adopted its socket has no path and stays disconnected.
+// client that adopted its socket has no path: it stays disconnected until its owner gives it a new one with renew().
 //
 // Not thread-safe: a Client, its Regions and its Watchers belong to one thread at a time.
 class MEMIO_API Client {
@@ -100,7 +100,11 @@ class MEMIO_API Client {
   // Connects. An empty path means default_socket_path(). Error: system, saying which socket and what to do.
   static Result<Client> connect(std::string_view socket_path = {});
   // Uses a socket that is connected already, such as one that open_connection() gave.
-  static Result<Client> adopt(UniqueFd socket);
+  // `renewable`: the caller will renew() it when it is lost, so watchers wait for that instead of ending.
+  static Result<Client> adopt(UniqueFd socket, bool renewable = false);
+  // Goes on with another connected socket in the place of an adopted one that was lost: handles are claimed again,
+  // watches begin anew, dispatch() tells `reconnected`. Errors: misuse, if the present one is not lost; system.
+  Result<void> renew(UniqueFd socket);
 
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;

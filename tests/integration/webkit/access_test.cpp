@@ -2,6 +2,11 @@
 // What pages may do, and what they are told when they may not.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "support/process.h"
 #include "webkit_test.h"
 
 namespace memio::test {
@@ -144,6 +149,75 @@ TEST_F(Access, AMemiodThatHangsHangsNobody) {
   EXPECT_LT(longest, 1s) << "the main loop stood still";
 }
 
+// The same for one that stops while a page is connected: calls have a time limit too, and late answers do no harm.
+TEST_F(Access, AMemiodThatHangsLaterHangsNobodyEither) {
+  auto region = make_region("t/late");
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_EQ(browser.run("return (await memio.list()).length"), 1);
+  ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+  const Json late = browser.run("await Promise.all([memio.open('t/late'), memio.list()]);");
+  ::kill(daemon_.pid(), SIGCONT);
+  EXPECT_EQ(late.value("error", ""), "io.memio.client.TimedOut") << late;
+  EXPECT_EQ(browser.run("return (await memio.list()).length"), 1) << "the connection goes on";
+  EXPECT_TRUE(wait_for_handles("t/late", 1)) << "what was opened too late is closed again";
+}
+
+TEST_F(Access, AHundredThousandOpensAreErrorsAtMost) {
+  auto region = make_region("t/many");
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  const auto outcome = browser.start(R"js(
+    const tally = {};
+    const count = what => { tally[what] = (tally[what] ?? 0) + 1; };
+    for (let round = 0; round < 100; ++round) {
+      const opens = [];
+      for (let i = 0; i < 1000; ++i)
+        opens.push(memio.open('t/many').then(r => { count('opened'); return r; }, e => { count(e.name); }));
+      const regions = await Promise.all(opens);
+      if (round % 2 === 0) for (const region of regions) region?.close();
+    }
+    return tally;
+  )js");
+  ASSERT_TRUE(run_until([&] { return outcome->done; }, 120s));
+  std::cout << "100,000 opens: " << outcome->value << std::endl;
+  std::uint64_t total = 0;
+  for (const auto& [what, count] : outcome->value.items()) total += count.get<std::uint64_t>();
+  EXPECT_EQ(total, 100000U);
+  EXPECT_GT(outcome->value.value("opened", 0U), 0U);
+  EXPECT_TRUE(client_.list()) << "memiod serves the others";
+  EXPECT_EQ(browser.terminations(), 0);
+  ASSERT_TRUE(browser.load_html("https://other.local/"));
+  EXPECT_TRUE(wait_for_handles("t/many", 1));
+}
+
+// The road for applications with a directory of extensions and user data of their own, as memio-webkit.h has it.
+TEST_F(Access, AnApplicationMayHaveItsOwnDirectoryOfExtensions) {
+  const TemporaryDirectory own;
+  const std::filesystem::path ours(memio_webkit_get_extension_directory());
+  std::filesystem::create_symlink(ours / "memio-webkit-extension.so", own.path() + "/memio-webkit-extension.so");
+  struct Given {
+    std::string directory;
+    MemioWebkit* memio;
+  } given{own.path(), memio_.get()};
+  Browser browser(memio_.get(), {}, [&](WebKitWebContext* context) {
+#ifndef MEMIO_WEBKIT_6
+    webkit_web_context_set_sandbox_enabled(context, TRUE);
+#endif
+    webkit_web_context_add_path_to_sandbox(context, given.directory.c_str(), TRUE);
+    webkit_web_context_add_path_to_sandbox(context, ours.c_str(), TRUE);
+    const auto initialize = +[](WebKitWebContext* starting, gpointer data) {
+      const auto& to_give = *static_cast<Given*>(data);
+      webkit_web_context_set_web_process_extensions_directory(starting, to_give.directory.c_str());
+      webkit_web_context_set_web_process_extensions_initialization_user_data(
+          starting, memio_webkit_get_initialization_data(to_give.memio));
+    };
+    g_signal_connect(context, MEMIO_INITIALIZE_SIGNAL, G_CALLBACK(initialize), &given);
+  });
+  ASSERT_TRUE(browser.load_html());
+  EXPECT_EQ(browser.run("return (await memio.list()).length"), 0);
+}
+
 TEST_F(Access, BadPoliciesAreErrorsOfTheLibrary) {
   const auto code = [&](const char* origins, const char* names, unsigned rights) {
     GError* error = nullptr;
@@ -157,6 +231,52 @@ TEST_F(Access, BadPoliciesAreErrorsOfTheLibrary) {
   EXPECT_EQ(code("https://a", "a", 0), MEMIO_WEBKIT_ERROR_INVALID_RIGHTS);
   EXPECT_EQ(code("https://a", "a", 1 << 9), MEMIO_WEBKIT_ERROR_INVALID_RIGHTS);
   EXPECT_EQ(code("https://a", "a", MEMIO_WEBKIT_READ), -1);
+}
+
+// Loads a policy of this text; the error's message, or "none".
+std::string policy_error(MemioWebkit* memio, const std::string& text, int code) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/policy.json";
+  std::ofstream(path) << text;
+  GError* error = nullptr;
+  if (memio_webkit_load_policy(memio, path.c_str(), &error)) return "none";
+  const webext::ErrorPtr owned(error);
+  EXPECT_EQ(error->code, code);
+  const std::string message(error->message);
+  return message.starts_with(path + ": ") ? message.substr(path.size() + 2) : message;
+}
+
+TEST_F(Access, APolicyCanComeFromAFile) {
+  EXPECT_EQ(policy_error(memio_.get(),
+                         R"({"rules": [{"origins": ["https://filed.local"],
+                                        "grants": [{"pattern": "t/filed", "rights": ["read", "create", "write"]}]}]})",
+                         0),
+            "none");
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html("https://filed.local/"));
+  EXPECT_EQ(browser.run("return (await memio.create('t/filed', {capacity: 8})).name"), "t/filed");
+  EXPECT_EQ(error_of(browser, "memio.create('t/other', {capacity: 8})"), "io.memio.PermissionDenied");
+}
+
+TEST_F(Access, AMistakeInAFileIsToldAndNothingOfItCounts) {
+  EXPECT_EQ(
+      policy_error(
+          memio_.get(),
+          R"({"rules": [{"origins": ["https://filed.local"], "grants": [{"pattern": "**", "rights": ["read"]}]},
+                                       {"origins": ["https://filed.local"], "grant": []}]})",
+          MEMIO_WEBKIT_ERROR_INVALID_POLICY),
+      "rules[1]: unknown member \"grant\"; a rule has description, origins, frames, within, grants, compatibility, "
+      "workers");
+  GError* error = nullptr;
+  EXPECT_FALSE(memio_webkit_load_policy(memio_.get(), "/nowhere/policy.json", &error));
+  EXPECT_TRUE(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT));
+  g_clear_error(&error);
+  EXPECT_FALSE(memio_webkit_enable(memio_.get(), "*", "turbo", &error));
+  EXPECT_TRUE(g_error_matches(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_OPTION));
+  g_clear_error(&error);
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html("https://filed.local/"));
+  EXPECT_EQ(browser.run("return typeof memio;"), "undefined");
 }
 
 }  // namespace

@@ -53,10 +53,12 @@ bool run_until(const std::function<bool()>& condition, std::chrono::milliseconds
   return holds;
 }
 
-Browser::Browser(MemioWebkit* memio, const std::function<void(WebKitWebContext*)>& before_view)
+Browser::Browser(MemioWebkit* memio, const UseContext& before_view, const UseContext& attach_context)
     : context_(webkit_web_context_new()) {
   GError* error = nullptr;
-  if (!memio_webkit_attach_context(memio, context_.get(), &error)) throw std::runtime_error(error->message);
+  if (!attach_context && !memio_webkit_attach_context(memio, context_.get(), &error))
+    throw std::runtime_error(error->message);
+  if (attach_context) attach_context(context_.get());
   if (before_view) before_view(context_.get());
   view_ = WEBKIT_WEB_VIEW(g_object_new(WEBKIT_TYPE_WEB_VIEW, "web-context", context_.get(), nullptr));
   if (!memio_webkit_attach_view(memio, view_, &error)) throw std::runtime_error(error->message);
@@ -157,6 +159,16 @@ std::vector<pid_t> Browser::web_processes() {
     if (ancestor == ::getpid()) found.push_back(pid);
   }
   return found;
+}
+
+std::size_t Browser::memio_mappings() {
+  std::size_t count = 0;
+  for (const pid_t pid : web_processes()) {
+    std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+    for (std::string line; std::getline(maps, line);)
+      if (line.find("memfd:memio") != line.npos) ++count;
+  }
+  return count;
 }
 
 }  // namespace memio::test

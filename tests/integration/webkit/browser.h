@@ -29,8 +29,10 @@ struct Outcome {
 // A window with one web view in a context of its own.
 class Browser {
  public:
-  // Attached to `memio`. `before_view` may change the context before it has a view.
-  explicit Browser(MemioWebkit* memio, const std::function<void(WebKitWebContext*)>& before_view = {});
+  using UseContext = std::function<void(WebKitWebContext*)>;
+  // Attached to `memio`. `before_view` may change the context before it has a view; `attach_context`, if there is one,
+  // stands for memio_webkit_attach_context().
+  explicit Browser(MemioWebkit* memio, const UseContext& before_view = {}, const UseContext& attach_context = {});
   ~Browser();
   Browser(const Browser&) = delete;
   Browser& operator=(const Browser&) = delete;
@@ -49,6 +51,8 @@ class Browser {
 
   // The web processes that this program has started, those of other views included.
   static std::vector<pid_t> web_processes();
+  // How often they have memiod's memory mapped.
+  static std::size_t memio_mappings();
 
   [[nodiscard]] WebKitWebView* view() const noexcept { return view_; }
   // How often a web process has ended unexpectedly.

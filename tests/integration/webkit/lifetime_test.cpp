@@ -2,23 +2,15 @@
 // However a document ends, its handles end.
 #include <signal.h>
 
+#include <algorithm>
+
+#include "pages.h"
 #include "support/fd_leak_check.h"
 #include "webkit_test.h"
 
 namespace memio::test {
 
 namespace {
-
-// A page that can be loaded again and gone back to, which those of load_html() cannot.
-void serve_page(WebKitURISchemeRequest* request, gpointer) {
-  constexpr std::string_view page = "<!doctype html><title>t</title>";
-  const webext::ObjectPtr<GInputStream> stream(g_memory_input_stream_new_from_data(page.data(), page.size(), nullptr));
-  webkit_uri_scheme_request_finish(request, stream.get(), page.size(), "text/html");
-}
-
-void add_scheme(WebKitWebContext* context) {
-  webkit_web_context_register_uri_scheme(context, "page", serve_page, nullptr, nullptr);
-}
 
 class Lifetime : public WebKitTest {
  protected:
@@ -34,6 +26,7 @@ class Lifetime : public WebKitTest {
                "globalThis.kept = a.read(); return kept.length;") == 1 &&
            handles("t/life") == 3;
   }
+  Pages pages_;
   Region region_ = [this] {
     auto region = make_region("t/life");
     EXPECT_TRUE(publish(region, "x"));
@@ -42,7 +35,7 @@ class Lifetime : public WebKitTest {
 };
 
 TEST_F(Lifetime, ReloadFreesTheHandles) {
-  Browser browser(memio_.get(), add_scheme);
+  Browser browser(memio_.get(), pages_.serve());
   ASSERT_TRUE(browser.load_uri("page://host/a"));
   ASSERT_TRUE(open_in(browser));
   ASSERT_TRUE(browser.reload());
@@ -51,7 +44,7 @@ TEST_F(Lifetime, ReloadFreesTheHandles) {
 }
 
 TEST_F(Lifetime, APageThatIsGoneBackToCanOpenAgain) {
-  Browser browser(memio_.get(), add_scheme);
+  Browser browser(memio_.get(), pages_.serve());
   ASSERT_TRUE(browser.load_uri("page://host/a"));
   ASSERT_TRUE(open_in(browser));
   ASSERT_TRUE(browser.load_uri("page://host/b"));
@@ -86,6 +79,67 @@ TEST_F(Lifetime, ClosingTheViewFreesTheHandles) {
     ASSERT_TRUE(open_in(browser));
   }
   EXPECT_TRUE(wait_for_handles("t/life", 1));
+}
+
+TEST_F(Lifetime, NothingIsMappedAnyMoreWhenTheNextDocumentIsThere) {
+  Browser browser(memio_.get(), pages_.serve());
+  ASSERT_TRUE(browser.load_uri("page://host/a"));
+  ASSERT_TRUE(open_in(browser));
+  EXPECT_GT(Browser::memio_mappings(), 0U);
+  ASSERT_TRUE(browser.reload());
+  EXPECT_EQ(Browser::memio_mappings(), 0U);
+  ASSERT_TRUE(open_in(browser));
+  ASSERT_TRUE(browser.load_uri("page://host/b"));
+  EXPECT_EQ(Browser::memio_mappings(), 0U);
+}
+
+TEST_F(Lifetime, AnotherSiteIsAttachedInItsOwnProcess) {
+  GError* error = nullptr;
+  ASSERT_TRUE(memio_webkit_allow(memio_.get(), "site://elsewhere", "t/**", MEMIO_WEBKIT_ALL, &error));
+  Browser browser(memio_.get(), pages_.serve());
+  ASSERT_TRUE(browser.load_uri("page://host/a"));
+  ASSERT_TRUE(open_in(browser));
+  const auto before = Browser::web_processes();
+  for (const char* uri : {"site://elsewhere/a", "page://host/a", "site://elsewhere/b"}) {
+    ASSERT_TRUE(browser.load_uri(uri));
+    EXPECT_TRUE(wait_for_handles("t/life", 1)) << "the last page's are closed";
+    EXPECT_TRUE(open_in(browser)) << uri;
+  }
+#ifdef MEMIO_WEBKIT_6
+  const auto after = Browser::web_processes();
+  EXPECT_FALSE(std::ranges::includes(before, after))
+      << "6.0 swaps processes, if not between hosts of one custom scheme";
+#endif
+  EXPECT_EQ(browser.terminations(), 0);
+}
+
+TEST_F(Lifetime, WhatIsOpenIsClaimedAgainWhenMemiodComesBack) {
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_TRUE(open_in(browser));
+  ASSERT_EQ(browser.run(R"js(
+    globalThis.heard = [];
+    const hear = type => new Promise(resolve => memio.addEventListener(type, () => { heard.push(type); resolve(); }));
+    globalThis.gone = hear('disconnected');
+    globalThis.back = hear('reconnected');
+    globalThis.changed = new Promise(resolve => a.addEventListener('change', () => { if (a.sequence > 1) resolve(); }));
+    return memio instanceof EventTarget;
+  )js"),
+            true);
+  daemon_.kill();
+  EXPECT_EQ(browser.run("await gone; return new TextDecoder().decode(a.read().data.slice());"), "x");
+  daemon_.start();
+  EXPECT_EQ(browser.run("await back; return heard;"), Json::parse(R"(["disconnected", "reconnected"])"));
+  EXPECT_TRUE(wait_for_handles("t/life", 3)) << "both handles of the page, and this program's";
+  ASSERT_TRUE(publish(region_, "new"));
+  EXPECT_EQ(browser.run("await changed; const s = a.read(); const t = new TextDecoder().decode(s.data.slice());"
+                        "s.release(); return t;"),
+            "new");
+  EXPECT_EQ(browser.run("b.write(new Uint8Array([7])); return (await memio.open('t/life')).read().data[0];"), 7);
+  // The lease that was held all the time is still one: the bytes of the first publish stay.
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(publish(region_, "y"));
+  EXPECT_EQ(browser.run("return new TextDecoder().decode(kept.data.slice());"), "x");
+  EXPECT_EQ(browser.terminations(), 0);
 }
 
 TEST_F(Lifetime, ACrashOfTheWebProcessFreesTheHandles) {

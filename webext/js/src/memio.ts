@@ -30,8 +30,11 @@ export interface CreateOptions {
  *
  * All promises reject with a MemioError. What the application does not grant this page does not exist for it
  * (`io.memio.NoSuchRegion`); without a running memiod they reject with `io.memio.client.Disconnected`.
+ *
+ * Fires `disconnected` when memiod goes away, and `reconnected` when it is back. Regions that are open go on working in between
+ * and stay open; there is nothing that has to be done then.
  */
-export interface Memio {
+export interface Memio extends EventTarget {
   open(name: string, options?: OpenOptions): Promise<Region>;
   /** Makes a region and opens it for writing. */
   create(name: string, options: CreateOptions): Promise<Region>;
@@ -65,7 +68,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     this.#forgotten = new FinalizationRegistry((handle) => {
       if (this.#regions.delete(handle)) native.close(handle);
     });
-    this.memio = Object.freeze({
+    const api: Omit<Memio, keyof EventTarget> = {
       open: (name: string, options: OpenOptions = {}) => this.#openRegion((n) => native.open(n, name, options.access ?? 'read')),
       create: (name: string, options: CreateOptions) =>
         this.#openRegion((n) =>
@@ -76,7 +79,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       remove: (name: string) => this.#ask<unknown>((n) => native.remove(n, name)).then(() => undefined),
       Region,
       MemioError,
-    });
+    };
+    this.memio = Object.freeze(Object.assign(new EventTarget(), api));
   }
 
   settle(request: number, error: string, value: unknown): void {
@@ -99,6 +103,14 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     this.#regions.delete(handle);
     this.#listened.delete(region);
     this.#forgotten.unregister(region);
+  }
+
+  disconnected(): void {
+    this.memio.dispatchEvent(new Event('disconnected'));
+  }
+
+  reconnected(): void {
+    this.memio.dispatchEvent(new Event('reconnected'));
   }
 
   /** The document goes, perhaps to come back: everything that is open ends. */

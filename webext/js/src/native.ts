@@ -26,8 +26,17 @@ export interface Aliased {
   readonly controlOffset: number;
 }
 
+/** What the application's policy turns on for this document. */
+export interface DocumentOptions {
+  /** Names of compatibility layers: `memio-tauri`, `webview2`. */
+  readonly compatibility: readonly string[];
+  /** Whether regions can be had as SharedArrayBuffers, for workers. */
+  readonly workers: boolean;
+}
+
 export interface Native {
   readonly pageSize: number;
+  readonly options: DocumentOptions;
 
   // Each of these is answered through Handlers.settle, under the number of the request.
   open(request: number, name: string, access: string): void;
@@ -65,6 +74,10 @@ export interface Handlers {
   /** Answers a request: `error` is empty if it went well, else `value` is the message. */
   settle(request: number, error: string, value: unknown): void;
   changed(handle: number): void;
+  /** memiod is gone; the extension looks for it. */
+  disconnected(): void;
+  /** It is back, and what was open is claimed again. */
+  reconnected(): void;
 }
 
 export function isNativeError(value: unknown): value is NativeError {
