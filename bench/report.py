@@ -70,6 +70,15 @@ FIGURES = [
            clock="cpu"),
     Figure("first_read_huge", "memory_bench", "first_read/huge", "first_read/small", "ms", "small pages", clock="cpu"),
     Figure("shrink_huge", "memory_bench", "shrink/huge", "shrink/small", "ms", "small pages", clock="cpu"),
+    Figure("js_100mib_vs_scheme", "js_bench", "js_100mib/memio", "js_100mib/scheme", "ms", "URI scheme", 0.01),
+    Figure("js_100mib_sum_vs_plain", "js_bench", "js_sum/memio", "js_sum/plain", "ms", "ordinary ArrayBuffer", 1.3),
+    Figure("js_write_10mib_vs_base64", "js_bench", "js_write/memio", "js_write/base64", "ms", "base64 message", 0.02),
+    Figure("js_write_10mib_vs_memcpy", "js_bench", "js_write/memio", "js_write/copy", "ms", "TypedArray.set()", 3),
+    Figure("js_version_poll_ns", "js_bench", "js_poll/memio", "js_poll/atomics_load", "ns", "Atomics.load", 5),
+    Figure("js_read_release_ns", "js_bench", "js_lease/memio", "js_lease/native_call", "ns", "a native call", 1),
+    Figure("js_store_read_only", "js_bench", "js_store/memio", "js_lease/memio", "us", "the same without a store"),
+    Figure("notify_js_vs_native", "js_bench", "js_notify/memio", "js_notify/native", "us", "native GLib handler", 3),
+    Figure("js_frame_1080p_vs_scheme", "js_bench", "js_frames/memio", "js_frames/scheme", "ms", "URI scheme"),
 ]
 
 PER_NANOSECOND = {"ns": 1, "us": 1e-3, "ms": 1e-6, "s": 1e-9}

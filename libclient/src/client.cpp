@@ -62,6 +62,14 @@ Result<void> read_nothing(const Result<Answer>& answer) {
   return {};
 }
 
+Result<UniqueFd> read_connection(Result<Answer> answer) {
+  const auto reply = read_answer<protocol::OpenConnectionReply>(answer);
+  if (!reply) return fail(reply.error());
+  if (reply->connection_file_descriptor >= answer->fds.size())
+    return fail(Errc::protocol_violation, "memiod answered without the connection's file descriptor");
+  return std::move(answer->fds[reply->connection_file_descriptor]);
+}
+
 }  // namespace
 
 Result<std::string> Client::default_socket_path() { return memio::default_socket_path(); }
@@ -148,13 +156,8 @@ void Client::remove_async(std::string_view name, Done<void> done) {
 }
 
 Result<UniqueFd> Client::open_connection(std::optional<std::vector<Grant>> grants) {
-  auto answer = core_->call(protocol::open_connection_method,
-                            protocol::to_json(protocol::OpenConnectionParameters{std::move(grants)}));
-  auto reply = read_answer<protocol::OpenConnectionReply>(answer);
-  if (!reply) return fail(std::move(reply.error()));
-  if (reply->connection_file_descriptor >= answer->fds.size())
-    return fail(Errc::protocol_violation, "memiod answered without the connection's file descriptor");
-  return std::move(answer->fds[reply->connection_file_descriptor]);
+  return read_connection(core_->call(protocol::open_connection_method,
+                                     protocol::to_json(protocol::OpenConnectionParameters{std::move(grants)})));
 }
 
 Result<Watcher> Client::watch(std::string_view pattern, bool versions, Token token) {
@@ -164,6 +167,24 @@ Result<Watcher> Client::watch(std::string_view pattern, bool versions, Token tok
   if (auto started = impl->start(std::move(*socket)); !started) return fail(std::move(started.error()));
   if (auto added = core_->add_watcher(*impl); !added) return fail(std::move(added.error()));
   return Watcher(std::move(impl));
+}
+
+void Client::watch_async(std::string_view pattern, bool versions, Token token, Done<Watcher> done) {
+  // Weakly: the core holds what it calls back.
+  auto begin = [weak = std::weak_ptr(core_), token, pattern = std::string(pattern), versions,
+                done = std::move(done)](Result<Answer> answer) {
+    const auto core = weak.lock();
+    if (!core) return;
+    auto socket = read_connection(std::move(answer));
+    if (!socket) return done(fail(std::move(socket.error())));
+    auto impl = std::make_shared<Watcher::Impl>(core, token, pattern, versions);
+    auto begun = impl->begin(std::move(*socket));
+    if (begun) begun = core->add_watcher(*impl);
+    if (!begun) return done(fail(std::move(begun.error())));
+    done(Watcher(std::move(impl)));
+  };
+  core_->call_async(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+                    std::move(begin));
 }
 
 int Client::get_fd() const noexcept { return core_->get_fd(); }

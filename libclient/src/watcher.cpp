@@ -14,12 +14,16 @@ Watcher::Impl::~Impl() {
 }
 
 Result<void> Watcher::Impl::start(UniqueFd socket) {
-  channel.emplace(std::move(socket));
-  if (auto sent = send_call(); !sent) return sent;
+  if (auto begun = begin(std::move(socket)); !begun) return begun;
   while (!pump())
     if (auto waited = wait(std::nullopt); !waited) return fail(std::move(waited.error()));
   if (ended && events.empty()) return fail(end_reason);
   return {};
+}
+
+Result<void> Watcher::Impl::begin(UniqueFd socket) {
+  channel.emplace(std::move(socket));
+  return send_call();
 }
 
 Result<void> Watcher::Impl::send_call() {

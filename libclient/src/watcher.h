@@ -25,6 +25,8 @@ class Watcher::Impl : public std::enable_shared_from_this<Impl> {
 
   // Sends the call on a fresh connection and waits for the first answer, so that an error is reported where it belongs.
   Result<void> start(UniqueFd socket);
+  // The same without waiting.
+  Result<void> begin(UniqueFd socket);
   // Goes on with a fresh connection.
   void resume(UniqueFd socket) noexcept;
   // The connection is over: for good, unless memiod is gone and may come back.

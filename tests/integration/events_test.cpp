@@ -148,6 +148,27 @@ TEST_F(Events, AnswersOfAsyncCallsComeInDispatchAndInOrder) {
   EXPECT_EQ(order, (std::vector<std::string>{"created", "io.memio.NoSuchRegion", "1"}));
 }
 
+TEST_F(Events, AWatchCanBeginWithoutWaiting) {
+  auto client = daemon_.connect();
+  auto region = client.create("a", {.capacity = 16});
+  std::vector<Watcher> begun;
+  const auto keep = [&](Result<Watcher> watcher) {
+    ASSERT_TRUE(watcher) << watcher.error().text();
+    begun.push_back(std::move(*watcher));
+  };
+  client.watch_async("", false, {5}, keep);
+  client.watch_async("[", false, {6}, keep);
+  EXPECT_TRUE(begun.empty());
+  std::array<Event, 4> events;
+  while (begun.size() < 2) client.dispatch(events);
+  EXPECT_EQ(begun[0].wait(long_enough)->kind, EventKind::present);
+  EXPECT_EQ(begun[1].wait(long_enough).error().code, Errc::invalid_pattern)
+      << "what is wrong with the watch it tells itself";
+  const auto told = client.wait(events, long_enough);
+  ASSERT_TRUE(told && *told > 0);
+  EXPECT_EQ(events[0].kind, Event::Kind::watch_ready);
+}
+
 TEST_F(Events, AWatcherTellsOfWhatIsAndWhatHappens) {
   auto client = daemon_.connect();
   auto first = client.create("first", {.capacity = 16});

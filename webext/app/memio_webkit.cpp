@@ -10,6 +10,7 @@
 
 #include <gio/gunixfdlist.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <string>
@@ -96,6 +97,14 @@ bool check_rights(unsigned rights, GError** error) {
   g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,
               "rights are one or more of MEMIO_WEBKIT_READ, WRITE, CREATE, REMOVE and WATCH, not %#x", rights);
   return false;
+}
+
+// Options of JavaScriptCore's can be set in no other way than by the environment, which web processes inherit. To be
+// called whenever the policy has grown: afterwards it may be too late for the first web process.
+void prepare_for_workers(const App& app) {
+  const auto& rules = app.policy.rules();
+  if (std::any_of(rules.begin(), rules.end(), [](const auto& rule) { return rule.options.workers; }))
+    g_setenv("JSC_useSharedArrayBuffer", "1", TRUE);
 }
 
 // What became of a change to the policy, as a GError.
@@ -228,7 +237,9 @@ gboolean memio_webkit_allow_inside(MemioWebkit* self, const char* within, const 
 
 gboolean memio_webkit_enable(MemioWebkit* self, const char* origins, const char* option, GError** error) {
   g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && origins && option, FALSE);
-  return report(self->app->policy.enable(origins, option), error);
+  const gboolean enabled = report(self->app->policy.enable(origins, option), error);
+  prepare_for_workers(*self->app);
+  return enabled;
 }
 
 gboolean memio_webkit_load_policy(MemioWebkit* self, const char* path, GError** error) {
@@ -244,6 +255,7 @@ gboolean memio_webkit_load_policy(MemioWebkit* self, const char* path, GError** 
     return FALSE;
   }
   self->app->policy.add(std::move(*rules));
+  prepare_for_workers(*self->app);
   return TRUE;
 }
 

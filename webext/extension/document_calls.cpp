@@ -3,7 +3,6 @@
 // goes to memiod: names because a message that is too long would end the connection, numbers because JavaScript's are
 // doubles.
 
-#include <array>
 #include <functional>
 #include <limits>
 
@@ -27,13 +26,13 @@ Result<std::string> name_argument(const Arguments& arguments, unsigned index) {
   return std::move(*name);
 }
 
-// Empty if there is none.
+// Empty, for everything, if there is none.
 Result<std::string> pattern_argument(const Arguments& arguments, unsigned index) {
   if (arguments.absent(index)) return std::string();
-  auto pattern = arguments.string(index);
-  if (!pattern) return fail(Errc::invalid_pattern, "a pattern is a string, not " + describe(arguments.at(index)));
-  if (auto checked = check_pattern(*pattern); !checked) return fail(std::move(checked.error()));
-  return std::move(*pattern);
+  auto text = arguments.string(index);
+  if (!text) return fail(Errc::invalid_pattern, "a pattern is a string, not " + describe(arguments.at(index)));
+  if (auto checked = check_pattern(*text); !checked) return fail(std::move(checked.error()));
+  return std::move(*text);
 }
 
 // One of an enum's words; `what` names it in the error.
@@ -70,6 +69,18 @@ Result<RegionOptions> create_arguments(const Arguments& arguments) {
     const auto lifetime = word_argument<Lifetime>(arguments, 5, "a region's lifetime");
     if (!lifetime) return fail(lifetime.error());
     options.lifetime = *lifetime;
+  }
+  if (!arguments.absent(6)) {
+    if (!jsc_value_is_boolean(arguments.at(6)))
+      return fail(Errc::invalid_parameter, "hugePages is true or false, not " + describe(arguments.at(6)));
+    options.huge_pages = jsc_value_to_boolean(arguments.at(6));
+  }
+  if (!arguments.absent(7)) {
+    const auto milliseconds = arguments.number(7);
+    if (!milliseconds)
+      return fail(Errc::invalid_parameter,
+                  "shrinkAfter is a whole number of milliseconds, not " + describe(arguments.at(7)));
+    options.shrink_after = std::chrono::milliseconds(*milliseconds);
   }
   return options;
 }
@@ -118,7 +129,7 @@ Result<Json> DocumentSession::adopt_region(std::shared_ptr<Link> link, Region re
   json["cell"] = memory.cell_index();
   json["dataSize"] = geometry.directory_offset();
   json["controlSize"] = page_size() + format::lease_table_size(memory.cell_index() + 1);
-  regions_.try_emplace(handle, OpenedRegion{std::move(link), std::move(region), std::nullopt, std::nullopt});
+  regions_.try_emplace(handle, OpenedRegion{.link = std::move(link), .region = std::move(region)});
   return json;
 }
 
@@ -174,27 +185,34 @@ DocumentSession::OpenedRegion* DocumentSession::find(const Arguments& arguments)
   return found == regions_.end() ? nullptr : &found->second;
 }
 
-JsValue DocumentSession::alias(JSCContext* context, const Arguments& arguments) {
-  OpenedRegion* opened = find(arguments);
-  if (!opened) return to_js(context, closed_handle());
-  if (opened->data) return to_js(context, Error{Errc::misuse, 0, "the region's memory is laid under a buffer already"});
-  const RegionMemory& memory = RegionAccess::memory(opened->region);
-  const std::uint64_t slots_size = memory.geometry().directory_offset();
+JsValue DocumentSession::watch(JSCContext*, const Arguments& arguments) {
+  const std::uint64_t number = arguments.number(0).value_or(0);
+  auto pattern = pattern_argument(arguments, 1);
+  if (!pattern) {
+    end_watch(number, pattern.error());
+    return {};
+  }
+  watches_[number].reset();
+  const bool versions = arguments.at(2) && jsc_value_to_boolean(arguments.at(2));
+  with_link([this, number, pattern = std::move(*pattern), versions](Result<std::shared_ptr<Link>> link) {
+    if (!link) return end_watch(number, link.error());
+    auto begun = [weak = weak_from_this(), weak_link = std::weak_ptr(*link), life = life_,
+                  number](Result<Watcher> watcher) {
+      const auto session = weak.lock();
+      if (!session || session->life_ != life) return;
+      const auto found = session->watches_.find(number);
+      if (found == session->watches_.end()) return;  // unwatch() was faster
+      if (!watcher) return session->end_watch(number, watcher.error());
+      found->second.emplace(OpenedWatch{weak_link.lock(), std::move(*watcher)});
+    };
+    (*link)->client().watch_async(pattern, versions, Token{number}, std::move(begun));
+  });
+  return {};
+}
 
-  const Alias::Part slots{memory.region_fd(), slots_size, 0, memory.access()};
-  auto data = Alias::make(arguments.at(1), {&slots, 1});
-  if (!data) return to_js(context, data.error());
-  // The runtime only reads the directory, so it has a private mapping even where the region may be written.
-  const std::array control_parts = {
-      Alias::Part{memory.region_fd(), page_size(), slots_size, Access::read},
-      Alias::Part{memory.leases_fd(), format::lease_table_size(memory.cell_index() + 1), 0, Access::write},
-  };
-  auto control = Alias::make(arguments.at(2), control_parts);
-  if (!control) return to_js(context, control.error());
-  const Json offsets = {{"dataOffset", data->offset()}, {"controlOffset", control->offset()}};
-  opened->data.emplace(std::move(*data));
-  opened->control.emplace(std::move(*control));
-  return to_js(context, offsets);
+JsValue DocumentSession::unwatch(JSCContext*, const Arguments& arguments) {
+  if (const auto number = arguments.number(0)) watches_.erase(*number);
+  return {};
 }
 
 JsValue DocumentSession::begin(JSCContext* context, const Arguments& arguments) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../common/messages.h"
+#include "memio/protocol_json.h"
 #include "native_functions.h"
 
 extern "C" {
@@ -98,6 +99,7 @@ void DocumentSession::suspend() noexcept {
   stop_timer(deadline_);
   calls_.clear();
   answers_.clear();
+  watches_.clear();
   regions_.clear();
   link_.reset();
 }
@@ -176,7 +178,13 @@ void DocumentSession::ask_again_later() {
 // --- answers and events ---
 
 void DocumentSession::answer(std::uint64_t request, Result<Json> value) {
-  answers_.push_back({request, std::move(value)});
+  answers_.push_back({.request = request, .value = std::move(value)});
+  answer_soon();
+}
+
+void DocumentSession::end_watch(std::uint64_t number, Error error) {
+  watches_.erase(number);
+  answers_.push_back({.handler = "watched", .request = number, .value = fail(std::move(error))});
   answer_soon();
 }
 
@@ -233,17 +241,44 @@ void DocumentSession::deliver_answers() {
   auto answers = std::move(answers_);
   answers_.clear();
   const std::uint64_t life = life_;
-  for (const auto& [request, value] : answers) {
-    const JsValue target = handlers();
-    if (!target || life != life_) return;
-    JSCContext* context = jsc_value_get_context(target.get());
-    const std::string error(value ? "" : value.error().name());
-    const JsValue given =
-        value ? to_js(context, *value) : JsValue(jsc_value_new_string(context, sentence_of(value.error()).c_str()));
-    const JsValue result(jsc_value_object_invoke_method(target.get(), "settle", G_TYPE_DOUBLE,
-                                                        static_cast<double>(request), G_TYPE_STRING, error.c_str(),
-                                                        JSC_TYPE_VALUE, given.get(), G_TYPE_NONE));
-    jsc_context_clear_exception(context);
+  for (const auto& [handler, request, value] : answers) {
+    tell(handler, request, value);
+    if (life != life_) return;
+  }
+}
+
+void DocumentSession::tell(const char* handler, std::uint64_t number, const Result<Json>& value) {
+  const JsValue target = handlers();
+  if (!target) return;
+  JSCContext* context = jsc_value_get_context(target.get());
+  const std::string error(value ? "" : value.error().name());
+  const JsValue given =
+      value ? to_js(context, *value) : JsValue(jsc_value_new_string(context, sentence_of(value.error()).c_str()));
+  const JsValue result(jsc_value_object_invoke_method(target.get(), handler, G_TYPE_DOUBLE, static_cast<double>(number),
+                                                      G_TYPE_STRING, error.c_str(), JSC_TYPE_VALUE, given.get(),
+                                                      G_TYPE_NONE));
+  jsc_context_clear_exception(context);
+}
+
+void DocumentSession::on_watch(Token token) {
+  const auto found = watches_.find(token.value);
+  if (found == watches_.end() || !found->second) return;
+  // All of it first: the page's code runs while it is told, and may end the watch.
+  std::vector<Result<Json>> events;
+  for (;;) {
+    auto event = found->second->watcher.next();
+    if (event && !*event) break;
+    events.push_back(event ? Result<Json>(protocol::to_json(
+                                 protocol::WatchReply{(*event)->kind, (*event)->region, (*event)->version}))
+                           : fail(event.error()));
+    if (event) continue;
+    watches_.erase(found);
+    break;
+  }
+  const std::uint64_t life = life_;
+  for (const auto& event : events) {
+    tell("watched", token.value, event);
+    if (life != life_) return;
   }
 }
 

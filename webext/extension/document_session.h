@@ -50,7 +50,14 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue list(JSCContext* context, const Arguments& arguments);
   JsValue stat(JSCContext* context, const Arguments& arguments);
   JsValue remove(JSCContext* context, const Arguments& arguments);
+  JsValue watch(JSCContext* context, const Arguments& arguments);
+  JsValue unwatch(JSCContext* context, const Arguments& arguments);
+  // These five, in document_memory.cpp, lay memory under buffers.
   JsValue alias(JSCContext* context, const Arguments& arguments);
+  JsValue share_memory(JSCContext* context, const Arguments& arguments);
+  JsValue map_into(JSCContext* context, const Arguments& arguments);
+  JsValue unmap(JSCContext* context, const Arguments& arguments);
+  JsValue mend(JSCContext* context, const Arguments& arguments);
   JsValue begin(JSCContext* context, const Arguments& arguments);
   JsValue commit(JSCContext* context, const Arguments& arguments);
   JsValue abort(JSCContext* context, const Arguments& arguments);
@@ -61,6 +68,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue come_back(JSCContext* context, const Arguments& arguments);  // native.resume()
 
   void on_changed(Token token) override;
+  void on_watch(Token token) override;
   void on_disconnected() override;
   void on_reconnected() override;
   void on_dispatched() override;
@@ -69,11 +77,14 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   struct OpenedRegion {
     std::shared_ptr<Link> link;
     Region region;
-    std::optional<Alias> data;
-    std::optional<Alias> control;
+    std::optional<Alias> control;  // for a worker's handle none: all of it is in `slots`
+    StoreNote* note = nullptr;     // in memory of the buffer of `control`, or of `slots` if there is none
+    std::optional<Alias> slots;
+    std::map<std::uint64_t, Alias> mappings;  // of the slots, into memories of wasm modules
   };
-  // An answer on its way to the runtime.
+  // An answer on its way to the runtime, to its handler of that name.
   struct Answer {
+    const char* handler = "settle";
     std::uint64_t request = 0;
     Result<Json> value;
   };
@@ -110,10 +121,14 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   bool end_call(std::uint64_t call) noexcept { return calls_.erase(call) > 0; }
   void watch_deadlines();
   void on_deadline();
+  // The end of a watch.
+  void end_watch(std::uint64_t number, Error error);
   void answer_soon();
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
+  // Calls one of the runtime's handlers with a number and a value, or an error.
+  void tell(const char* handler, std::uint64_t number, const Result<Json>& value);
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
   void tell(const char* handler);
@@ -137,6 +152,13 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::uint64_t last_call_ = 0;
   std::map<std::uint64_t, Unanswered> calls_;  // the oldest first
   guint deadline_ = 0;                         // the timer's source
+  std::uint64_t last_mapping_ = 0;
+  struct OpenedWatch {
+    std::shared_ptr<Link> link;
+    Watcher watcher;
+  };
+  // By the runtime's numbers; empty until they have begun.
+  std::map<std::uint64_t, std::optional<OpenedWatch>> watches_;
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };

@@ -54,12 +54,8 @@ std::string sentence_of(const Error& error) {
 }
 
 JsValue to_js(JSCContext* context, const Error& error) {
-  JsValue object(jsc_value_new_object(context, nullptr, nullptr));
-  const JsValue name(jsc_value_new_string(context, std::string(error.name()).c_str()));
-  const JsValue message(jsc_value_new_string(context, sentence_of(error).c_str()));
-  jsc_value_object_set_property(object.get(), "error", name.get());
-  jsc_value_object_set_property(object.get(), "message", message.get());
-  return object;
+  // As JSON, because setting a property can call code of the page's.
+  return to_js(context, Json{{"error", error.name()}, {"message", sentence_of(error)}});
 }
 
 JsValue to_js(JSCContext* context, const Json& json) {

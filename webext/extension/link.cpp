@@ -28,6 +28,7 @@ void Link::on_readable() {
     listener->on_dispatched();
     for (std::size_t i = 0; i < count; ++i) {
       if (events[i].kind == Event::Kind::region_changed) listener->on_changed(events[i].token);
+      if (events[i].kind == Event::Kind::watch_ready) listener->on_watch(events[i].token);
       if (events[i].kind == Event::Kind::disconnected) listener->on_disconnected();
       if (events[i].kind == Event::Kind::reconnected) listener->on_reconnected();
     }

@@ -14,6 +14,8 @@ class LinkListener {
  public:
   virtual ~LinkListener() = default;
   virtual void on_changed(Token token) = 0;
+  // A watch has something to tell.
+  virtual void on_watch(Token token) = 0;
   virtual void on_disconnected() = 0;
   virtual void on_reconnected() = 0;
   // dispatch() has called back: answers may be waiting.

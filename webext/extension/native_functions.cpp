@@ -48,13 +48,16 @@ JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>&
     Member member;
   };
   constexpr std::array functions = {
-      Function{"open", &DocumentSession::open},     Function{"create", &DocumentSession::create},
-      Function{"list", &DocumentSession::list},     Function{"stat", &DocumentSession::stat},
-      Function{"remove", &DocumentSession::remove}, Function{"alias", &DocumentSession::alias},
-      Function{"begin", &DocumentSession::begin},   Function{"commit", &DocumentSession::commit},
-      Function{"abort", &DocumentSession::abort},   Function{"subscribe", &DocumentSession::subscribe},
-      Function{"wake", &DocumentSession::wake},     Function{"close", &DocumentSession::close},
-      Function{"suspend", &DocumentSession::leave}, Function{"resume", &DocumentSession::come_back},
+      Function{"open", &DocumentSession::open},          Function{"create", &DocumentSession::create},
+      Function{"list", &DocumentSession::list},          Function{"stat", &DocumentSession::stat},
+      Function{"remove", &DocumentSession::remove},      Function{"alias", &DocumentSession::alias},
+      Function{"begin", &DocumentSession::begin},        Function{"commit", &DocumentSession::commit},
+      Function{"abort", &DocumentSession::abort},        Function{"subscribe", &DocumentSession::subscribe},
+      Function{"wake", &DocumentSession::wake},          Function{"close", &DocumentSession::close},
+      Function{"watch", &DocumentSession::watch},        Function{"unwatch", &DocumentSession::unwatch},
+      Function{"share", &DocumentSession::share_memory}, Function{"mapInto", &DocumentSession::map_into},
+      Function{"unmap", &DocumentSession::unmap},        Function{"mend", &DocumentSession::mend},
+      Function{"suspend", &DocumentSession::leave},      Function{"resume", &DocumentSession::come_back},
   };
   JsValue object(jsc_value_new_object(context, nullptr, nullptr));
   for (const auto& function : functions) add(context, object.get(), function.name, session, function.member);

@@ -105,6 +105,12 @@ MEMIO_WEBKIT_API gboolean memio_webkit_allow_inside(MemioWebkit* self, const cha
 // @origins: for which pages and frames, of those that are allowed something; as in memio_webkit_allow()
 // @option: "workers", for regions as SharedArrayBuffers; or a compatibility layer: "memio-tauri" or "webview2"
 //
+// "workers" turns SharedArrayBuffer on in all web processes that this program starts from then on, by setting
+// JSC_useSharedArrayBuffer in the environment; so enable it early in main(), before other threads use that. WebKit
+// leaves it off because threads that share memory make a precise clock, which helps attacks like Spectre. Such pages
+// also get to see the lease tables of their regions, and can harm others that have these open as any program can that
+// has them open (proto/REGION_FORMAT.md).
+//
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_PATTERN or %MEMIO_WEBKIT_ERROR_INVALID_OPTION
 MEMIO_WEBKIT_API gboolean memio_webkit_enable(MemioWebkit* self, const char* origins, const char* option,
                                               GError** error);

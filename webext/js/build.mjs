@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Bundles the runtime that the web process extension injects.
+// Bundles the runtime that the web process extension injects, and memio-client/worker for pages to load.
 //
-// The bundle is one function expression that takes `native` and returns the handlers: nothing of it is a global of
+// The runtime is one function expression that takes `native` and returns the handlers: nothing of it is a global of
 // the page, and what it needs of the page's built-in objects it takes before any script of the page runs.
 import { build } from 'esbuild';
 
+const common = { bundle: true, charset: 'utf8', target: 'safari17', legalComments: 'none' };
+
 await build({
+  ...common,
   entryPoints: ['src/runtime.ts'],
-  outfile: process.argv[2] ?? 'dist/runtime.js',
-  bundle: true,
+  outfile: 'dist/runtime.js',
   minifySyntax: true,
-  charset: 'utf8',
-  target: 'safari17',
   format: 'iife',
   globalName: 'runtime',
-  legalComments: 'none',
   banner: { js: "(function (native) { 'use strict';" },
   footer: { js: 'return runtime.start(native); })' },
 });
+await build({ ...common, entryPoints: ['src/worker.ts'], outfile: 'dist/worker.js', format: 'esm' });

@@ -131,6 +131,9 @@ class MEMIO_API Client {
   // `version` events come only if `versions` is set.
   Result<Watcher> watch(std::string_view pattern, bool versions, Token token = {});
 
+  // The same without waiting; errors of the watch itself are told by Watcher::next.
+  void watch_async(std::string_view pattern, bool versions, Token token, Done<Watcher> done);
+
   // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to
   // `grants` if given.
   Result<UniqueFd> open_connection(std::optional<std::vector<Grant>> grants = std::nullopt);

@@ -27,14 +27,14 @@ TEST_F(Access, PagesCreateListStatAndRemove) {
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
   EXPECT_EQ(browser.run(R"js(
-    const region = await memio.create('t/made', {capacity: 100, slots: 3, layout: 'memio24'});
+    const region = await memio.create('t/made', {capacity: 100, slots: 3, layout: 'memio24', hugePages: false, shrinkAfter: 60000});
     region.write(new Uint8Array([1, 2]), {version: 4});
-    const listed = (await memio.list('t/*')).map(r => [r.name, r.slots, r.layout, r.capacity]);
+    const listed = (await memio.list('t/*')).map(r => [r.name, r.slots, r.layout, r.capacity, r.hugePages, r.shrinkAfter]);
     const stat = await memio.stat('t/made');
     await memio.remove('t/made');
     return [listed, stat.version, stat.length, (await memio.list()).length, region.access];
   )js"),
-            Json::parse(R"([[["t/made", 3, "memio24", 100]], 4, 2, 0, "write"])"));
+            Json::parse(R"([[["t/made", 3, "memio24", 100, false, 60000]], 4, 2, 0, "write"])"));
 }
 
 TEST_F(Access, ErrorsHaveTheirNames) {
@@ -60,6 +60,8 @@ TEST_F(Access, ErrorsHaveTheirNames) {
       {"memio.create('t/nan', {capacity: NaN})", "io.memio.InvalidCapacity"},
       {"memio.create('t/text', {capacity: '8'})", "io.memio.InvalidCapacity"},
       {"memio.create('t/slots', {capacity: 8, slots: 65})", "io.memio.InvalidSlots"},
+      {"memio.create('t/huge', {capacity: 8, hugePages: 1})", "org.varlink.service.InvalidParameter"},
+      {"memio.create('t/shrink', {capacity: 8, shrinkAfter: '1'})", "org.varlink.service.InvalidParameter"},
       {"memio.create('t/small', {capacity: 8})", "io.memio.RegionExists"},
       {"memio.create('t/big', {capacity: 2 ** 31, slots: 4})", "io.memio.LimitExceeded"},
       {"memio.remove('t/none')", "io.memio.NoSuchRegion"},

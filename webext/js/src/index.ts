@@ -5,11 +5,15 @@
 //     const region = await memio!.open('telemetry/cpu');
 import type { Memio } from './memio.js';
 
-export type { CreateOptions, Memio, OpenOptions } from './memio.js';
+export type { CreateOptions, Memio, OpenOptions, WaitOptions } from './memio.js';
 export type { ErrorName, MemioError } from './errors.js';
-export type { PublishOptions, Region, Version } from './region.js';
+export type { TypedArrayConstructor } from './payload.js';
+export type { PublishOptions, Version } from './publishing.js';
+export type { Region } from './region.js';
 export type { Snapshot } from './snapshot.js';
-export type { Access, Layout, Lifetime, Region as RegionInfo, StatReply } from '../generated/protocol.js';
+export type { Mapping } from './wasm.js';
+export type { Watch, WatchOptions } from './watch.js';
+export type { Access, EventKind, Layout, Lifetime, Region as RegionInfo, StatReply, WatchReply } from '../generated/protocol.js';
 
 declare global {
   /** There only in pages that the application grants something. */

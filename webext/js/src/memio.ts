@@ -1,19 +1,35 @@
 // SPDX-License-Identifier: MIT
 // What a page finds as `memio`.
-import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply } from '../generated/protocol.js';
+import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply, WatchReply } from '../generated/protocol.js';
 import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
 import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
-import { Buffer } from './primordials.js';
-import { Region, type RegionOwner } from './region.js';
+import { Buffer, freeze, Weak } from './primordials.js';
+import { Region, regionInternals, type RegionOwner } from './region.js';
 import { RegionMemory } from './region_memory.js';
+import { needSharedBuffers, SharedHandle } from './shared.js';
+import { type Mapping, mapInto } from './wasm.js';
+import { Watch, watchInternals, type WatchOptions } from './watch.js';
 
 /** The longest ArrayBuffer that JavaScriptCore makes. */
 const longestBuffer = 2 ** 32;
 
+/** How often wait() looks for itself: a page may be allowed to read a region, but not to watch for it. */
+const lookAgainAfter = 250;
+
+/** Bytes behind the control memory, for what the extension tells the runtime. */
+const roomForWords = 64;
+
+const { setTimeout } = globalThis;
+
 export interface OpenOptions {
   /** `read` unless told otherwise. */
   access?: Access;
+}
+
+export interface WaitOptions extends OpenOptions {
+  /** Milliseconds after which to give up, with `io.memio.client.TimedOut`; for ever unless told otherwise. */
+  timeout?: number;
 }
 
 export interface CreateOptions {
@@ -23,6 +39,10 @@ export interface CreateOptions {
   slots?: number;
   layout?: Layout;
   lifetime?: Lifetime;
+  /** Everybody asks for huge pages: for regions of many mebibytes, of which all is used. Slots are then multiples of 2 MiB. */
+  hugePages?: boolean;
+  /** Milliseconds without a publish after which memiod gives the memory of stale slots back. Not for regions with one slot. */
+  shrinkAfter?: number;
 }
 
 /**
@@ -38,11 +58,21 @@ export interface Memio extends EventTarget {
   open(name: string, options?: OpenOptions): Promise<Region>;
   /** Makes a region and opens it for writing. */
   create(name: string, options: CreateOptions): Promise<Region>;
+  /** Opens a region as soon as there is one of that name. */
+  wait(name: string, options?: WaitOptions): Promise<Region>;
   /** The regions that this page may read or watch, by name: those that match `pattern`, if there is one. */
   list(pattern?: string): Promise<RegionInfo[]>;
   stat(name: string): Promise<StatReply>;
   /** Removes the name. Those who have the region open keep it. */
   remove(name: string): Promise<void>;
+  /** What happens to the regions that this page may watch, and whose names match `pattern` if there is one. */
+  watch(pattern?: string, options?: WatchOptions): Watch;
+  /**
+   * Makes a region part of a wasm module's memory, at a multiple of the page size (4,096 bytes on most machines). What was there is
+   * hidden until `unmap()`, and then zero. The memory must not be able to move: its maximum equals its size, or it is shared.
+   * Errors: Misuse, System.
+   */
+  mapInto(memory: WebAssembly.Memory, byteOffset: number, region: Region): Mapping;
   readonly Region: typeof Region;
   readonly MemioError: typeof MemioError;
 }
@@ -58,7 +88,10 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #requests = new Map<number, Request>();
   // Weakly, so that a region that nobody holds any more is closed; but one with listeners is held.
   readonly #regions = new Map<number, WeakRef<Region>>();
-  readonly #listened = new Set<Region>();
+  readonly #held = new Set<Region>();
+  // What workers have, by handle, and which region each came from.
+  readonly #shared = new Map<number, { readonly handle: SharedHandle; readonly region: Region }>();
+  readonly #watches = new Map<number, Watch>();
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
   readonly memio: Memio;
@@ -69,18 +102,19 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       if (this.#regions.delete(handle)) native.close(handle);
     });
     const api: Omit<Memio, keyof EventTarget> = {
-      open: (name: string, options: OpenOptions = {}) => this.#openRegion((n) => native.open(n, name, options.access ?? 'read')),
-      create: (name: string, options: CreateOptions) =>
-        this.#openRegion((n) =>
-          native.create(n, name, options?.capacity, options?.slots, options?.layout, options?.lifetime),
-        ),
+      open: (name: string, options?: OpenOptions) => this.#openRegion(name, options),
+      create: (name: string, options: CreateOptions) => this.#createRegion(name, options),
+      wait: (name: string, options?: WaitOptions) => this.#waitForRegion(name, options),
       list: (pattern?: string) => this.#ask<RegionInfo[]>((n) => native.list(n, pattern)),
       stat: (name: string) => this.#ask<StatReply>((n) => native.stat(n, name)),
       remove: (name: string) => this.#ask<unknown>((n) => native.remove(n, name)).then(() => undefined),
+      watch: (pattern?: string, options?: WatchOptions) => this.#watch(pattern, options),
+      mapInto: (memory: WebAssembly.Memory, byteOffset: number, region: Region) =>
+        mapInto(native, memory, byteOffset, region),
       Region,
       MemioError,
     };
-    this.memio = Object.freeze(Object.assign(new EventTarget(), api));
+    this.memio = freeze(Object.assign(new EventTarget(), api));
   }
 
   settle(request: number, error: string, value: unknown): void {
@@ -92,17 +126,46 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   }
 
   changed(handle: number): void {
-    this.#regions.get(handle)?.deref()?.dispatchEvent(new Event('change'));
+    this.#shared.get(handle)?.handle.changed();
+    const region = this.#regions.get(handle)?.deref();
+    if (region !== undefined) regionInternals.changed(region);
   }
 
-  listening(_handle: number, region: Region): void {
-    this.#listened.add(region);
+  watched(number: number, error: string, value: WatchReply | string): void {
+    const watch = this.#watches.get(number);
+    if (watch === undefined) return;
+    if (error === '') return watchInternals.tell(watch, value as WatchReply);
+    this.#watches.delete(number);
+    watchInternals.end(watch, new MemioError(error, String(value)));
+  }
+
+  hold(region: Region): void {
+    this.#held.add(region);
   }
 
   closed(handle: number, region: Region): void {
     this.#regions.delete(handle);
-    this.#listened.delete(region);
+    this.#held.delete(region);
     this.#forgotten.unregister(region);
+    for (const [shared, { region: from }] of [...this.#shared]) if (from === region) this.#closeShared(shared);
+  }
+
+  async share(region: Region): Promise<SharedArrayBuffer> {
+    needSharedBuffers(this.#native);
+    const { name, generation } = region.info;
+    const opened = await this.#ask<Opened>((n) => this.#native.open(n, name, region.access));
+    try {
+      if (region.closed) throw new MemioError('io.memio.client.Misuse', `The region ${name} has been closed; open it again.`);
+      if (opened.info.generation !== generation)
+        throw new MemioError('io.memio.NoSuchRegion', `${name} has been removed, and another has its name now; open that.`);
+      const handle = new SharedHandle(this.#native, opened, (number) => this.#closeShared(number));
+      this.#shared.set(opened.handle, { handle, region });
+      this.hold(region);
+      return handle.buffer;
+    } catch (error) {
+      this.#native.close(opened.handle);
+      throw error;
+    }
   }
 
   disconnected(): void {
@@ -115,13 +178,20 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 
   /** The document goes, perhaps to come back: everything that is open ends. */
   suspend(): void {
+    const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
     const requests = [...this.#requests.values()];
     this.#requests.clear();
-    for (const region of this.#regions.values()) region.deref()?.closedByNative();
+    for (const reference of this.#regions.values()) {
+      const region = reference.deref();
+      if (region !== undefined) regionInternals.end(region);
+    }
     this.#regions.clear();
-    this.#listened.clear();
+    this.#held.clear();
+    for (const { handle } of this.#shared.values()) handle.end();
+    this.#shared.clear();
+    for (const watch of this.#watches.values()) watchInternals.end(watch, reason);
+    this.#watches.clear();
     this.#native.suspend();
-    const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
     for (const request of requests) request.reject(reason);
   }
 
@@ -137,8 +207,65 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     });
   }
 
-  async #openRegion(send: (request: number) => void): Promise<Region> {
-    const opened = await this.#ask<Opened>(send);
+  // What options have is read first, because it may be code of the page's.
+  async #openRegion(name: string, options: OpenOptions = {}): Promise<Region> {
+    const { access = 'read' } = options;
+    return this.#adopt(await this.#ask<Opened>((n) => this.#native.open(n, name, access)));
+  }
+
+  async #createRegion(name: string, options: Partial<CreateOptions> = {}): Promise<Region> {
+    const { capacity, slots, layout, lifetime, hugePages, shrinkAfter } = options;
+    return this.#adopt(
+      await this.#ask<Opened>((n) =>
+        this.#native.create(n, name, capacity as number, slots, layout, lifetime, hugePages, shrinkAfter),
+      ),
+    );
+  }
+
+  async #waitForRegion(name: string, options: WaitOptions = {}): Promise<Region> {
+    const { timeout = Infinity, access = 'read' } = options;
+    const end = Date.now() + timeout;
+    const watch = this.#watch(name);
+    try {
+      for (;;) {
+        // Whatever happens, and if the watch fails too: what counts is whether it can be opened.
+        const news = watch.next().then(ignore, ignore);
+        try {
+          return await this.#openRegion(name, { access });
+        } catch (error) {
+          if (!(error instanceof MemioError) || error.name !== 'io.memio.NoSuchRegion') throw error;
+        }
+        const left = end - Date.now();
+        if (!(left > 0))
+          throw new MemioError('io.memio.client.TimedOut', `There was no region ${name} for this page within ${timeout} ms.`);
+        await Promise.race([news, new Promise((resolve) => setTimeout(resolve, Math.min(left, lookAgainAfter)))]);
+      }
+    } finally {
+      watch.close();
+    }
+  }
+
+  #watch(pattern?: string, options: WatchOptions = {}): Watch {
+    const versions = Boolean(options.versions);
+    const number = ++this.#lastRequest;
+    const watch = new Watch(() => {
+      this.#watches.delete(number);
+      this.#native.unwatch(number);
+    });
+    this.#watches.set(number, watch);
+    this.#native.watch(number, pattern, versions);
+    return watch;
+  }
+
+  #closeShared(number: number): void {
+    const shared = this.#shared.get(number);
+    if (shared === undefined) return;
+    this.#shared.delete(number);
+    this.#native.close(number);
+    shared.handle.end();
+  }
+
+  #adopt(opened: Opened): Region {
     try {
       return this.#lay(opened);
     } catch (error) {
@@ -152,18 +279,24 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     const native = this.#native;
     const { pageSize } = native;
     const { handle, access, info, cell } = opened;
-    // One page more than the memory, because the buffer need not start on a page.
+    // One page more than the memory, because the buffer need not start on a page; and some words of ours behind it.
     const data = allocate(opened.dataSize + pageSize, info);
-    const control = allocate(opened.controlSize + pageSize, info);
+    const control = allocate(opened.controlSize + pageSize + roomForWords, info);
     const aliased = native.alias(handle, data, control);
     if (isNativeError(aliased)) throw new MemioError(aliased.error, aliased.message);
-    const memory = new RegionMemory(geometryOf(info), { data, control, pageSize, cell, ...aliased });
-    const region = Region.make(native, { handle, access, info, memory, owner: this });
-    this.#regions.set(handle, new WeakRef(region));
+    const mend = (): void => {
+      const failed = native.mend(handle);
+      if (isNativeError(failed)) throw new MemioError(failed.error, failed.message);
+    };
+    const memory = new RegionMemory(geometryOf(info), { data, control, pageSize, cell, mend, ...aliased });
+    const region = regionInternals.make(native, { handle, access, info, memory, owner: this });
+    this.#regions.set(handle, new Weak(region));
     this.#forgotten.register(region, handle, region);
     return region;
   }
 }
+
+function ignore(): void {}
 
 function allocate(size: number, info: RegionInfo): ArrayBuffer {
   if (size > longestBuffer)

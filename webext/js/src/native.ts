@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the web process extension (webext/extension/) gives the runtime, and what the runtime gives it. The extension
 // checks all that it is handed here: it does not trust this side.
-import type { Access, Region as RegionInfo } from '../generated/protocol.js';
+import type { Access, Region as RegionInfo, WatchReply } from '../generated/protocol.js';
+import { hasOwn } from './primordials.js';
 
 /** How a native function says that it failed. */
 export interface NativeError {
@@ -9,13 +10,13 @@ export interface NativeError {
   readonly message: string;
 }
 
-/** A region that was opened, before its memory is laid under two array buffers. */
+/** A region that was opened, before its memory is laid under array buffers. */
 export interface Opened {
   readonly handle: number;
   readonly access: Access;
   readonly info: RegionInfo;
   readonly cell: number;
-  /** Bytes of the slots, and of the directory and lease table: what the two buffers must have room for. */
+  /** Bytes of the slots, and of the directory and the lease table up to the own cell. */
   readonly dataSize: number;
   readonly controlSize: number;
 }
@@ -24,6 +25,8 @@ export interface Opened {
 export interface Aliased {
   readonly dataOffset: number;
   readonly controlOffset: number;
+  /** The word that says that something was stored into read-only memory; in the control buffer. */
+  readonly storedOffset: number;
 }
 
 /** What the application's policy turns on for this document. */
@@ -47,12 +50,30 @@ export interface Native {
     slots: number | undefined,
     layout: string | undefined,
     lifetime: string | undefined,
+    hugePages: boolean | undefined,
+    shrinkAfter: number | undefined,
   ): void;
   list(request: number, pattern: string | undefined): void;
   stat(request: number, name: string): void;
   remove(request: number, name: string): void;
 
+  /** From now on Handlers.watched tells under `number`, which is not that of any request, what happens; until unwatch(). */
+  watch(number: number, pattern: string | undefined, versions: boolean): void;
+  unwatch(number: number): void;
+
+  /** Lays the memory under two buffers. */
   alias(handle: number, data: ArrayBuffer, control: ArrayBuffer): Aliased | NativeError;
+  /**
+   * Lays all of it under the SharedArrayBuffer that `bytes` shows, from the first page behind `head` bytes on; gives the offset. `stored`
+   * is where in the head the word for stores is.
+   */
+  share(handle: number, bytes: Uint8Array, head: number, stored: number): number | NativeError;
+  /** Lays the slots also under the memory of a wasm module, at `offset`. Gives a number for unmap(). */
+  mapInto(handle: number, memory: WebAssembly.Memory, bytes: Uint8Array, offset: number): number | NativeError;
+  unmap(handle: number, mapping: number): void;
+  /** Undoes all stores into read-only memory. */
+  mend(handle: number): NativeError | undefined;
+
   /** Takes the writer lock and chooses a slot. */
   begin(handle: number, length: number): number | NativeError;
   /** Publishes; without a version the label is the latest one + 1. Gives the sequence. */
@@ -78,8 +99,11 @@ export interface Handlers {
   disconnected(): void;
   /** It is back, and what was open is claimed again. */
   reconnected(): void;
+  /** An event of a watch; or with an error, its end, and `value` is the message. */
+  watched(number: number, error: string, value: WatchReply | string): void;
 }
 
 export function isNativeError(value: unknown): value is NativeError {
-  return typeof value === 'object' && value !== null && 'error' in value;
+  // Its own: the page may have given all objects one.
+  return typeof value === 'object' && value !== null && hasOwn(value, 'error');
 }

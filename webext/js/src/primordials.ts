@@ -1,10 +1,61 @@
 // SPDX-License-Identifier: MIT
 // The built-in objects that handle the shared memory, taken before any script of the page can replace them. The control
 // memory (directory and lease table) is thus never handed to code of the page.
-export const { load: atomicLoad, store: atomicStore } = Atomics;
+export const { load: atomicLoad, store: atomicStore, compareExchange: atomicExchange } = Atomics;
 
+export const { freeze, hasOwn } = Object;
+export const Weak = globalThis.WeakRef;
 export const Buffer = globalThis.ArrayBuffer;
 export const Bytes = globalThis.Uint8Array;
 export const Words = globalThis.Uint32Array;
 export const SignedWords = globalThis.Int32Array;
 export const Doubles = globalThis.Float64Array;
+export const ByteView = globalThis.DataView;
+
+/** What payloads can be seen as. */
+export const typedArrays = (
+  [
+    [Int8Array, 1],
+    [Uint8Array, 1],
+    [Uint8ClampedArray, 1],
+    [Int16Array, 2],
+    [Uint16Array, 2],
+    [Int32Array, 4],
+    [Uint32Array, 4],
+    [Float32Array, 4],
+    [Float64Array, 8],
+    [BigInt64Array, 8],
+    [BigUint64Array, 8],
+  ] as const
+).map(([make, size]) => ({ make, size }));
+
+/** Not there unless the application has turned it on (memio_webkit_enable(), "workers"). */
+export const SharedBuffer: typeof SharedArrayBuffer | undefined = globalThis.SharedArrayBuffer;
+
+export interface MemoryFacts {
+  readonly buffer: ArrayBufferLike;
+  readonly byteLength: number;
+  /** In pages of wasm's; undefined if it may grow without bounds. */
+  readonly maximum: number | undefined;
+  readonly shared: boolean;
+}
+
+const { apply, getOwnPropertyDescriptor } = Reflect;
+const getterOf = (prototype: object | undefined, name: string) =>
+  prototype && getOwnPropertyDescriptor(prototype, name)?.get;
+const memoryPrototype = globalThis.WebAssembly?.Memory.prototype as
+  | (WebAssembly.Memory & { type?: () => { maximum?: number; shared: boolean } })
+  | undefined;
+const bufferGetter = getterOf(memoryPrototype, 'buffer');
+const memoryType = memoryPrototype?.type;
+const lengthGetter = getterOf(Buffer.prototype, 'byteLength')!;
+const sharedLengthGetter = getterOf(SharedBuffer?.prototype, 'byteLength');
+
+/** What a WebAssembly.Memory is, whatever the page has made of the object and of its prototype; throws if it is none. */
+export function factsOfMemory(memory: unknown): MemoryFacts {
+  if (bufferGetter === undefined || memoryType === undefined) throw new TypeError('There is no WebAssembly here.');
+  const buffer = apply(bufferGetter, memory, []) as ArrayBufferLike;
+  const { maximum, shared } = apply(memoryType, memory, []) as { maximum?: number; shared: boolean };
+  const length = shared && sharedLengthGetter !== undefined ? sharedLengthGetter : lengthGetter;
+  return { buffer, byteLength: apply(length, buffer, []) as number, maximum, shared };
+}

@@ -3,7 +3,8 @@
 // more than all of it. In this process only the reader here leases through the handle's cell.
 import { MemioError } from './errors.js';
 import { highWordLimit, indexMask, indexBits, sequencesPerHighWord, toNumber } from './format.js';
-import { Bytes } from './primordials.js';
+import { Payload } from './payload.js';
+import { Buffer } from './primordials.js';
 import { fence, type RegionMemory } from './region_memory.js';
 
 /** How often a classic region's reader tries before it reports that a write stays unfinished. */
@@ -15,7 +16,7 @@ export interface Leased {
   readonly sequence: number;
   readonly versionLow: number;
   readonly versionHigh: number;
-  readonly data: Uint8Array<ArrayBuffer>;
+  readonly payload: Payload;
 }
 
 export class Reader {
@@ -24,17 +25,18 @@ export class Reader {
   readonly #counts: number[];
   /** What the cell is to hold; the shared copy is not trusted. */
   readonly #masks: [number, number] = [0, 0];
-  /** The latest view made of each slot's payload. */
-  readonly #views: (Uint8Array<ArrayBuffer> | undefined)[];
+  /** The views made of each slot's payload, as long as its length stays the same. */
+  readonly #payloads: (Payload | undefined)[];
 
   constructor(memory: RegionMemory) {
     this.#memory = memory;
     this.#counts = new Array<number>(memory.geometry.slots).fill(0);
-    this.#views = new Array<undefined>(memory.geometry.slots).fill(undefined);
+    this.#payloads = new Array<undefined>(memory.geometry.slots).fill(undefined);
   }
 
   /** Counts publishes; 0 if there was none. */
   get sequence(): number {
+    this.#memory.showTrueBytes();
     this.#memory.loadLatest();
     return this.#loadedSequence();
   }
@@ -42,6 +44,7 @@ export class Reader {
   /** The halves of the latest publish's version. */
   version(): { low: number; high: number } {
     const memory = this.#memory;
+    memory.showTrueBytes();
     const classic = memory.geometry.slots === 1;
     for (let i = 0; i < classicTries; ++i) {
       memory.loadLatest();
@@ -57,6 +60,7 @@ export class Reader {
   }
 
   lease(): Leased {
+    this.#memory.showTrueBytes();
     return this.#memory.geometry.slots === 1 ? this.#copyClassic() : this.#leaseSlot();
   }
 
@@ -93,7 +97,7 @@ export class Reader {
       }
       const versionLow = memory.headerWord(slot, 2);
       const versionHigh = memory.headerWord(slot, 3);
-      return { slot, sequence, versionLow, versionHigh, data: this.#view(slot, length) };
+      return { slot, sequence, versionLow, versionHigh, payload: this.#payload(slot, length) };
     }
   }
 
@@ -111,8 +115,8 @@ export class Reader {
       if (length < 0) throw corrupt('a header that cannot be true');
       const versionLow = memory.headerWord(0, 2);
       const versionHigh = memory.headerWord(0, 3);
-      const data = new Bytes(length);
-      data.set(this.#view(0, length));
+      const payload = new Payload(new Buffer(length), 0, length);
+      payload.bytes.set(this.#payload(0, length).bytes);
       fence();
       memory.loadLatest();
       // Programs that know only the header write it first or last: it too must not have moved.
@@ -121,7 +125,7 @@ export class Reader {
         memory.headerWord(0, 3) === versionHigh &&
         this.#checkedLength(0) === length;
       if (memory.low === low && memory.high === high && headerStayed)
-        return { slot: -1, sequence, versionLow, versionHigh, data };
+        return { slot: -1, sequence, versionLow, versionHigh, payload };
     }
     throw halfWritten();
   }
@@ -155,12 +159,12 @@ export class Reader {
     this.#memory.storeLeases(half, mask);
   }
 
-  #view(slot: number, length: number): Uint8Array<ArrayBuffer> {
-    const cached = this.#views[slot];
+  #payload(slot: number, length: number): Payload {
+    const cached = this.#payloads[slot];
     if (cached !== undefined && cached.length === length) return cached;
-    const view = this.#memory.payload(slot, length);
-    this.#views[slot] = view;
-    return view;
+    const payload = this.#memory.payload(slot, length);
+    this.#payloads[slot] = payload;
+    return payload;
   }
 }
 

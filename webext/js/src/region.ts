@@ -3,18 +3,12 @@ import type { Access, Region as RegionInfo } from '../generated/protocol.js';
 import { MemioError } from './errors.js';
 import { toBigInt, toNumber } from './format.js';
 import { isNativeError, type Native, type NativeError } from './native.js';
-import { Buffer, Bytes } from './primordials.js';
+import type { TypedArrayConstructor } from './payload.js';
+import { checkLength, type Halves, type PublishOptions, toBytes, toHalves } from './publishing.js';
+import { freeze } from './primordials.js';
 import { Reader } from './reader.js';
 import type { RegionMemory } from './region_memory.js';
-import { type ReleaseSlot, Snapshot } from './snapshot.js';
-
-/** The label of a publish: any u64. A Number must be an integer up to 2^53 - 1. */
-export type Version = number | bigint;
-
-export interface PublishOptions {
-  /** Without one, the label is that of the latest publish + 1. */
-  version?: Version;
-}
+import { leasedSlotOf, type ReleaseSlot, Snapshot } from './snapshot.js';
 
 /** What a Region is made of while it is open. */
 export interface OpenParts {
@@ -27,10 +21,29 @@ export interface OpenParts {
 
 /** Who keeps account of the regions of a document. */
 export interface RegionOwner {
-  /** The region has listeners: it must live, even if nobody holds it. */
-  listening(handle: number, region: Region): void;
+  /** From now on the region must live until it is closed, even if nobody holds it. */
+  hold(region: Region): void;
   closed(handle: number, region: Region): void;
+  share(region: Region): Promise<SharedArrayBuffer>;
 }
+
+/** What only the runtime may do with regions. */
+export interface RegionInternals {
+  make(native: Native, parts: OpenParts): Region;
+  /** The region's handle; undefined if it is closed, or no region at all. */
+  handleOf(region: unknown): number | undefined;
+  infoOf(region: Region): RegionInfo;
+  /**
+   * Where, from the start of the slots on, the payload of a snapshot that is leased lies, or of what begin() gave last. Undefined if
+   * it is neither, or not this region's.
+   */
+  placeOf(region: Region, payload: unknown): number | undefined;
+  /** It has been published. */
+  changed(region: Region): void;
+  /** The extension has closed the handle, or is about to. */
+  end(region: Region): void;
+}
+export let regionInternals: RegionInternals;
 
 const fromRuntime = Symbol('only the runtime makes regions');
 
@@ -40,8 +53,13 @@ const fromRuntime = Symbol('only the runtime makes regions');
  * Fires `change` when it has been published: after the first listener is added once at once if there is something that `read()`
  * has not shown yet, and from then on after each publish, or once for several that came close together.
  *
+ *     for await (const snapshot of region) draw(snapshot.data);
+ *
+ * goes through the publishes from the latest on: it skips to the newest, waits where there is none, releases each snapshot, and
+ * ends when the region is closed.
+ *
  * Goes on working when memiod is gone. Ends with `close()` or with the document (at `pagehide`); then `data` of its
- * snapshots shows zeros, and all methods but `close()` and `Snapshot.release()` throw `io.memio.client.Misuse`.
+ * snapshots shows zeros, and all methods but `close()`, `abort()` and `Snapshot.release()` throw `io.memio.client.Misuse`.
  */
 export class Region extends EventTarget {
   readonly #native: Native;
@@ -54,7 +72,26 @@ export class Region extends EventTarget {
   #reader: Reader | undefined;
   #lastRead = 0;
   #subscribed = false;
+  /** The slot that is being written, and the view of it that begin() gave. */
   #begun = -1;
+  #place: Uint8Array | undefined;
+  /** What as() has shown last. */
+  #shown: Snapshot | undefined;
+  #waiting: (() => void)[] = [];
+  #onchange: ((this: Region, event: Event) => unknown) | null = null;
+  readonly #callOnchange = (event: Event): unknown => this.#onchange?.call(this, event);
+
+  static {
+    regionInternals = {
+      make: (native, parts) => new Region(fromRuntime, native, parts),
+      handleOf: (region) =>
+        typeof region === 'object' && region !== null && #handle in region && !region.closed ? region.#handle : undefined,
+      infoOf: (region) => region.#info,
+      placeOf: (region, payload) => region.#placeOf(payload),
+      changed: (region) => region.#changed(),
+      end: (region) => region.#end(),
+    };
+  }
 
   /** @internal */
   constructor(key: typeof fromRuntime, native: Native, parts: OpenParts) {
@@ -64,18 +101,13 @@ export class Region extends EventTarget {
     this.#owner = parts.owner;
     this.#handle = parts.handle;
     this.#access = parts.access;
-    this.#info = Object.freeze(parts.info);
+    this.#info = freeze(parts.info);
     this.#memory = parts.memory;
     this.#reader = new Reader(parts.memory);
     this.#releaseSlot = (slot) => {
       // Of a region that is closed nothing is leased any more.
       if (this.#reader?.release(slot)) native.wake(this.#handle);
     };
-  }
-
-  /** @internal */
-  static make(native: Native, parts: OpenParts): Region {
-    return new Region(fromRuntime, native, parts);
   }
 
   get name(): string {
@@ -96,7 +128,7 @@ export class Region extends EventTarget {
   get sequence(): number {
     return this.#open().sequence;
   }
-  /** The label of the latest publish; exact up to 2^53. */
+  /** The label of the latest publish; exact up to 2^53. Costs as little as `sequence`. */
   get version(): number {
     const { low, high } = this.#open().version();
     return toNumber(low, high);
@@ -113,11 +145,31 @@ export class Region extends EventTarget {
     return new Snapshot(leased, this.#releaseSlot);
   }
 
+  /**
+   * The latest publish as a typed array: `region.as(Float32Array)`. It is leased until the next call, or `close()`; so a region that
+   * is looked at in this way has one slot less for its writers. Errors: as read().
+   */
+  as<T extends TypedArrayConstructor>(constructor: T): InstanceType<T> {
+    let shown = this.#shown;
+    if (shown === undefined || shown.sequence !== this.sequence) {
+      shown?.release();
+      this.#shown = undefined;
+      this.#shown = shown = this.read();
+    }
+    return shown.as(constructor);
+  }
+
   /** Publishes a copy of `bytes`; gives the new sequence. Errors: PayloadTooLarge, ReadOnly, Busy, Corrupt, Evicted. */
-  write(bytes: ArrayBuffer | ArrayBufferView, options: PublishOptions = {}): number {
+  write(bytes: ArrayBufferLike | ArrayBufferView, options: PublishOptions = {}): number {
     const source = toBytes(bytes);
     const version = toHalves(options.version);
-    this.begin(source.length).set(source);
+    const place = this.begin(source.length);
+    try {
+      place.set(source);
+    } catch (error) {
+      this.abort(); // else other writers would wait for ever
+      throw error;
+    }
     return this.#commit(version);
   }
 
@@ -127,10 +179,11 @@ export class Region extends EventTarget {
    */
   begin(length: number): Uint8Array<ArrayBuffer> {
     this.#open();
-    if (!Number.isSafeInteger(length) || length < 0)
-      throw new MemioError('io.memio.client.Misuse', `begin() takes a number of bytes, not ${String(length)}`);
+    checkLength(length);
     this.#begun = this.#check(this.#native.begin(this.#handle, length));
-    return this.#memory!.payload(this.#begun, length);
+    const { bytes } = this.#memory!.payload(this.#begun, length);
+    this.#place = bytes;
+    return bytes;
   }
 
   /** Makes what begin() gave the latest publish; gives the new sequence. Errors: Misuse if not begun; Evicted. */
@@ -145,12 +198,32 @@ export class Region extends EventTarget {
     if (!this.closed) this.#native.abort(this.#handle);
   }
 
-  /** Gives the memory back. Snapshots end too. More than once does no harm. */
+  /** Gives the memory back. Snapshots end too, and what workers have of it. More than once does no harm. */
   close(): void {
     if (this.closed) return;
-    this.closedByNative();
+    this.#end();
     this.#owner.closed(this.#handle, this);
     this.#native.close(this.#handle);
+  }
+
+  /**
+   * The region for one Web Worker: a SharedArrayBuffer over the same memory, to be posted to it. There `attach()` of
+   * `memio-client/worker` reads, writes and leases in it. It is a handle of its own, and so needs a call for each worker; it ends
+   * with the worker's `close()`, with this region, and with the document.
+   *
+   * Errors: PermissionDenied if the application has not turned this on; those of `memio.open()`.
+   */
+  shared(): Promise<SharedArrayBuffer> {
+    return this.#owner.share(this);
+  }
+
+  get onchange(): ((this: Region, event: Event) => unknown) | null {
+    return this.#onchange;
+  }
+  set onchange(handler: ((this: Region, event: Event) => unknown) | null) {
+    this.#onchange = typeof handler === 'function' ? handler : null;
+    if (this.#onchange === null) this.removeEventListener('change', this.#callOnchange);
+    else this.addEventListener('change', this.#callOnchange);
   }
 
   override addEventListener(
@@ -159,17 +232,61 @@ export class Region extends EventTarget {
     options?: boolean | AddEventListenerOptions,
   ): void {
     super.addEventListener(type, listener, options);
-    if (type !== 'change' || this.#subscribed || this.closed) return;
-    this.#check(this.#native.subscribe(this.#handle, this.#lastRead));
-    this.#subscribed = true;
-    this.#owner.listening(this.#handle, this);
+    if (type === 'change' && !this.closed) this.#subscribe();
   }
 
-  /** @internal The extension has closed the handle, or is about to. */
-  closedByNative(): void {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Snapshot, void, void> {
+    let seen = 0;
+    while (!this.closed) {
+      if (this.sequence === seen) {
+        await this.#nextChange();
+        continue;
+      }
+      const snapshot = this.read();
+      seen = snapshot.sequence;
+      try {
+        yield snapshot;
+      } finally {
+        snapshot.release();
+      }
+    }
+  }
+
+  /** Resolved with the next publish that has not been read, and with the region's end. */
+  #nextChange(): Promise<void> {
+    this.#subscribe();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #subscribe(): void {
+    if (this.#subscribed) return;
+    this.#check(this.#native.subscribe(this.#handle, this.#lastRead));
+    this.#subscribed = true;
+    this.#owner.hold(this);
+  }
+
+  #changed(): void {
+    this.#wake();
+    this.dispatchEvent(new Event('change'));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #end(): void {
     this.#reader = undefined;
     this.#memory = undefined;
+    this.#shown = undefined;
     this.#begun = -1;
+    this.#wake();
+  }
+
+  #placeOf(payload: unknown): number | undefined {
+    const slot = payload === this.#place ? this.#begun : leasedSlotOf(payload, this.#releaseSlot);
+    return slot < 0 ? undefined : this.#memory?.placeOf(slot);
   }
 
   #open(): Reader {
@@ -194,26 +311,11 @@ export class Region extends EventTarget {
   }
 }
 
-interface Halves {
-  readonly low: number;
-  readonly high: number;
-}
-
-function toHalves(version: Version | undefined): Halves | undefined {
-  if (version === undefined) return undefined;
-  if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 0)
-    return { low: version % 2 ** 32, high: Math.floor(version / 2 ** 32) };
-  if (typeof version === 'bigint' && version >= 0n && version < 1n << 64n)
-    return { low: Number(version & 0xffff_ffffn), high: Number(version >> 32n) };
-  throw new MemioError(
-    'io.memio.client.Misuse',
-    `A version is an integer from 0 to 2^53 - 1, or a BigInt from 0 to 2^64 - 1, not ${String(version)}`,
-  );
-}
-
-function toBytes(bytes: ArrayBuffer | ArrayBufferView): Uint8Array {
-  if (bytes instanceof Bytes) return bytes;
-  if (Buffer.isView(bytes)) return new Bytes(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes instanceof Buffer) return new Bytes(bytes);
-  throw new MemioError('io.memio.client.Misuse', 'write() takes an ArrayBuffer, a typed array or a DataView.');
-}
+// `using region = await memio.open(...)`, where the engine has it.
+if (typeof Symbol.dispose === 'symbol')
+  Object.defineProperty(Region.prototype, Symbol.dispose, {
+    value: Region.prototype.close,
+    writable: true,
+    configurable: true,
+  });
+export interface Region extends Partial<Disposable> {}

@@ -16,7 +16,8 @@ import {
   leaseTableCellsOffset,
   leaseTableSlotWantedOffset,
 } from './format.js';
-import { atomicLoad, atomicStore, Bytes, Doubles, SignedWords, Words } from './primordials.js';
+import { Payload } from './payload.js';
+import { atomicLoad, atomicStore, Doubles, SignedWords, Words } from './primordials.js';
 
 const fenceWord = new SignedWords(1);
 const partsDouble = new Doubles(1);
@@ -28,26 +29,32 @@ export function fence(): void {
   atomicLoad(fenceWord, 0);
 }
 
-/** Where in two buffers a region lies. */
+/** Where in two buffers a region lies. For workers both are one SharedArrayBuffer. */
 export interface Placement {
-  readonly data: ArrayBuffer;
+  readonly data: ArrayBufferLike;
   readonly dataOffset: number;
-  readonly control: ArrayBuffer;
+  readonly control: ArrayBufferLike;
   readonly controlOffset: number;
   readonly pageSize: number;
   /** This handle's cell in the lease table. */
   readonly cell: number;
+  /** Where in `control` the extension notes that something was stored into read-only memory: a word of its own, not shared. */
+  readonly storedOffset: number;
+  /** Undoes such stores, and clears the word. */
+  readonly mend: () => void;
 }
 
 export class RegionMemory {
   readonly geometry: Geometry;
-  readonly #data: ArrayBuffer;
+  readonly #data: ArrayBufferLike;
   readonly #dataOffset: number;
   readonly #slotWords: Uint32Array;
   readonly #control: Int32Array;
   readonly #latest: Float64Array;
   readonly #cellIndex: number;
   readonly #slotWantedIndex: number;
+  readonly #stored: Int32Array;
+  readonly #mend: () => void;
 
   /** The halves of `latest` as loadLatest() found it. */
   low = 0;
@@ -65,6 +72,16 @@ export class RegionMemory {
     this.#control = new SignedWords(control, table, cells / 4);
     this.#cellIndex = (leaseTableCellsOffset + cell * cellSize) / 4;
     this.#slotWantedIndex = leaseTableSlotWantedOffset / 4;
+    this.#stored = new SignedWords(control, placement.storedOffset, 1);
+    this.#mend = placement.mend;
+  }
+
+  /**
+   * To be called before anything is read: what somebody here has stored into read-only memory goes, and the region's own bytes
+   * show again. One plain load if nobody has.
+   */
+  showTrueBytes(): void {
+    if (this.#stored[0] !== 0) this.#mend();
   }
 
   /** Loads `latest` into `low` and `high`, after all that was stored or loaded before the last atomic operation. */
@@ -81,9 +98,13 @@ export class RegionMemory {
   }
 
   /** The first `length` bytes of a slot's payload, in place. */
-  payload(slot: number, length: number): Uint8Array<ArrayBuffer> {
-    const offset = this.#dataOffset + slot * this.geometry.stride + this.geometry.headerSize;
-    return new Bytes(this.#data, offset, length);
+  payload(slot: number, length: number): Payload {
+    return new Payload(this.#data, this.#dataOffset + this.placeOf(slot), length);
+  }
+
+  /** Where a slot's payload starts, from the start of the slots on. */
+  placeOf(slot: number): number {
+    return slot * this.geometry.stride + this.geometry.headerSize;
   }
 
   /** Stores this handle's mask of leased slots; `half` 0 has slots 0 to 31, 1 the others. */

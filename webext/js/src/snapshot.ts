@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { toBigInt, toNumber } from './format.js';
+import type { Payload, TypedArrayConstructor } from './payload.js';
 import type { Leased } from './reader.js';
 
 /** Ends the lease of a slot. */
@@ -22,6 +23,9 @@ function release(lease: Lease): void {
 // counts on it makes writers run out of slots.
 const forgotten = new FinalizationRegistry<Lease>(release);
 
+/** For the runtime: the slot that a snapshot leases; -1 if none, or if it is no snapshot of the region that has `releaseSlot`. */
+export let leasedSlotOf: (snapshot: unknown, releaseSlot: ReleaseSlot) => number;
+
 /**
  * One publish of a region. Until `release()` no writer touches its bytes.
  *
@@ -34,18 +38,28 @@ export class Snapshot {
   readonly length: number;
   /**
    * The payload, in the shared memory itself (in a region with one slot: a copy). After `release()` it goes on showing the same
-   * memory, which writers may then change.
+   * memory, which writers may then change. What is stored into a region that is open for reading only stays here, and is gone
+   * with the next read.
    */
   readonly data: Uint8Array<ArrayBuffer>;
+  readonly #payload: Payload;
   readonly #versionLow: number;
   readonly #versionHigh: number;
   readonly #lease: Lease;
 
+  static {
+    leasedSlotOf = (snapshot, releaseSlot) => {
+      if (typeof snapshot !== 'object' || snapshot === null || !(#lease in snapshot)) return -1;
+      return snapshot.#lease.releaseSlot === releaseSlot ? snapshot.#lease.slot : -1;
+    };
+  }
+
   /** @internal */
   constructor(leased: Leased, releaseSlot: ReleaseSlot) {
     this.sequence = leased.sequence;
-    this.length = leased.data.length;
-    this.data = leased.data;
+    this.length = leased.payload.length;
+    this.data = leased.payload.bytes;
+    this.#payload = leased.payload;
     this.#versionLow = leased.versionLow;
     this.#versionHigh = leased.versionHigh;
     this.#lease = { slot: leased.slot, releaseSlot };
@@ -61,12 +75,53 @@ export class Snapshot {
     return toBigInt(this.#versionLow, this.#versionHigh);
   }
 
+  /**
+   * The payload as another typed array, such as `snapshot.as(Float32Array)`: its whole elements, in place. Like `data` it shows zeros
+   * once the region is closed, and that happens by itself when neither the region nor a snapshot is held any more: a view holds neither.
+   */
+  as<T extends TypedArrayConstructor>(constructor: T): InstanceType<T> {
+    return this.#payload.as(constructor);
+  }
+
+  // One number at a byte's offset in the payload, little-endian, as programs here write it. RangeError outside of it.
+  getInt8(offset: number): number {
+    return this.#payload.scalars.getInt8(offset);
+  }
+  getUint8(offset: number): number {
+    return this.#payload.scalars.getUint8(offset);
+  }
+  getInt16(offset: number): number {
+    return this.#payload.scalars.getInt16(offset, true);
+  }
+  getUint16(offset: number): number {
+    return this.#payload.scalars.getUint16(offset, true);
+  }
+  getInt32(offset: number): number {
+    return this.#payload.scalars.getInt32(offset, true);
+  }
+  getUint32(offset: number): number {
+    return this.#payload.scalars.getUint32(offset, true);
+  }
+  getBigInt64(offset: number): bigint {
+    return this.#payload.scalars.getBigInt64(offset, true);
+  }
+  getBigUint64(offset: number): bigint {
+    return this.#payload.scalars.getBigUint64(offset, true);
+  }
+  getFloat32(offset: number): number {
+    return this.#payload.scalars.getFloat32(offset, true);
+  }
+  getFloat64(offset: number): number {
+    return this.#payload.scalars.getFloat64(offset, true);
+  }
+
   /** Lets writers have the memory again. More than once does no harm. */
   release(): void {
     if (this.#lease.slot < 0) return;
     forgotten.unregister(this);
     release(this.#lease);
   }
+
 }
 
 // `using snapshot = region.read()`, where the engine has it.

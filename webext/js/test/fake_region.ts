@@ -15,14 +15,25 @@ export class FakeRegion {
   readonly #data: ArrayBuffer;
   readonly #directory: DataView;
   readonly #table: DataView;
+  readonly #stored: Int32Array;
+  /** How often the true bytes were asked for. */
+  mended = 0;
 
   constructor({ slots = 4, capacity = 1000, layout = 'memio64' as Layout } = {}) {
     this.geometry = geometryOf({ layout, slots, capacity, stride: pageSize });
     const data = (this.#data = new ArrayBuffer(dataOffset + slots * pageSize));
-    const control = new ArrayBuffer(controlOffset + 2 * pageSize);
+    const storedOffset = controlOffset + 2 * pageSize;
+    const control = new ArrayBuffer(storedOffset + 4);
+    this.#stored = new Int32Array(control, storedOffset, 1);
     this.#directory = new DataView(control, controlOffset, pageSize);
     this.#table = new DataView(control, controlOffset + pageSize);
-    this.memory = new RegionMemory(this.geometry, { data, dataOffset, control, controlOffset, pageSize, cell: this.cell });
+    const mend = (): void => {
+      ++this.mended;
+      this.#stored[0] = 0;
+    };
+    this.memory = new RegionMemory(this.geometry, {
+      ...{ data, dataOffset, control, controlOffset, pageSize, cell: this.cell, storedOffset, mend },
+    });
     for (let slot = 0; slot < slots; ++slot) this.header(slot, 0n, 0n);
   }
 
@@ -43,6 +54,11 @@ export class FakeRegion {
     const start = dataOffset + slot * pageSize + this.geometry.headerSize;
     new Uint8Array(this.#data, start, bytes.length).set(bytes);
     this.setLatest(sequence, this.geometry.slots === 1 ? 0 : slot);
+  }
+
+  /** As the extension notes it. */
+  noteStore(): void {
+    this.#stored[0] = 1;
   }
 
   /** The mask of leased slots that writers see. */

@@ -17,7 +17,7 @@ function nameOfError(action: () => unknown): string {
 describe('a snapshot region', () => {
   it('is empty before the first publish', () => {
     const leased = new Reader(new FakeRegion().memory).lease();
-    expect([leased.sequence, leased.versionLow, leased.data.length]).toEqual([0, 0, 0]);
+    expect([leased.sequence, leased.versionLow, leased.payload.length]).toEqual([0, 0, 0]);
   });
 
   it('shows the latest publish in place, in both layouts', () => {
@@ -25,9 +25,9 @@ describe('a snapshot region', () => {
       const region = new FakeRegion({ layout });
       region.publish(2, 5n, 9n, [1, 2, 3]);
       const leased = new Reader(region.memory).lease();
-      expect([leased.slot, leased.sequence, leased.versionLow, ...leased.data]).toEqual([2, 5, 9, 1, 2, 3]);
+      expect([leased.slot, leased.sequence, leased.versionLow, ...leased.payload.bytes]).toEqual([2, 5, 9, 1, 2, 3]);
       region.publish(2, 5n, 9n, [7, 2, 3]);
-      expect(leased.data[0]).toBe(7);
+      expect(leased.payload.bytes[0]).toBe(7);
     }
   });
 
@@ -79,7 +79,7 @@ describe('a snapshot region', () => {
       first = false;
     };
     const leased = new Reader(region.memory).lease();
-    expect([leased.slot, leased.sequence, leased.data[0], region.leases]).toEqual([1, 2, 2, 0b10n]);
+    expect([leased.slot, leased.sequence, leased.payload.bytes[0], region.leases]).toEqual([1, 2, 2, 0b10n]);
   });
 
   it('unpacks sequences and versions of any size exactly', () => {
@@ -97,11 +97,11 @@ describe('a snapshot region', () => {
     const region = new FakeRegion();
     const reader = new Reader(region.memory);
     region.publish(0, 1n, 1n, [1, 2]);
-    const first = reader.lease().data;
+    const first = reader.lease().payload.bytes;
     region.publish(0, 2n, 2n, [3, 4]);
-    expect(reader.lease().data).toBe(first);
+    expect(reader.lease().payload.bytes).toBe(first);
     region.publish(0, 3n, 3n, [3]);
-    expect(reader.lease().data).toEqual(new Uint8Array([3]));
+    expect(reader.lease().payload.bytes).toEqual(new Uint8Array([3]));
   });
 
   it('reports lies, and leases nothing then', () => {
@@ -129,7 +129,7 @@ describe('a classic region', () => {
     region.publish(0, 1n, 4n, [1, 2]);
     const leased = new Reader(region.memory).lease();
     region.publish(0, 2n, 5n, [9, 9]);
-    expect([leased.slot, leased.versionLow, ...leased.data]).toEqual([-1, 4, 1, 2]);
+    expect([leased.slot, leased.versionLow, ...leased.payload.bytes]).toEqual([-1, 4, 1, 2]);
     expect(region.leases).toBe(0n);
   });
 
@@ -151,6 +151,6 @@ describe('a classic region', () => {
       return payload(slot, length);
     };
     const leased = new Reader(region.memory).lease();
-    expect([leased.sequence, leased.versionLow, leased.data[0]]).toEqual([2, 2, 2]);
+    expect([leased.sequence, leased.versionLow, leased.payload.bytes[0]]).toEqual([2, 2, 2]);
   });
 });
