@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What a page finds as `memio`.
 import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply } from '../generated/protocol.js';
+import { Commands } from './compat/commands.js';
+import { MemioTauri } from './compat/memio_tauri.js';
+import { type PostedAccess, WebView2 } from './compat/webview2.js';
 import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
 import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
@@ -43,6 +46,11 @@ export interface Memio extends EventTarget {
   stat(name: string): Promise<StatReply>;
   /** Removes the name. Those who have the region open keep it. */
   remove(name: string): Promise<void>;
+  /**
+   * Runs a command by the name that pages of MemioTauri know: `plugin:memio|` and one of prepare_upload_buffer,
+   * commit_upload_buffer, send_download_buffer, create_shared_buffer_windows, list_shared_buffers_windows, has_shared_buffer.
+   */
+  invoke(command: string, args?: Record<string, unknown>): Promise<unknown>;
   readonly Region: typeof Region;
   readonly MemioError: typeof MemioError;
 }
@@ -61,6 +69,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #listened = new Set<Region>();
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
+  readonly #memioTauri: MemioTauri | undefined;
+  readonly #webview2: WebView2 | undefined;
   readonly memio: Memio;
 
   constructor(native: Native) {
@@ -77,10 +87,17 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       list: (pattern?: string) => this.#ask<RegionInfo[]>((n) => native.list(n, pattern)),
       stat: (name: string) => this.#ask<StatReply>((n) => native.stat(n, name)),
       remove: (name: string) => this.#ask<unknown>((n) => native.remove(n, name)).then(() => undefined),
+      invoke: (command: string, args?: Record<string, unknown>) => commands.run(command, args),
       Region,
       MemioError,
     };
     this.memio = Object.freeze(Object.assign(new EventTarget(), api));
+    const { compatibility } = native.options;
+    this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
+    this.#webview2 = compatibility.includes('webview2') ? new WebView2(native, this.memio) : undefined;
+    const commands = new Commands(this.memio, this.#webview2);
+    void this.#memioTauri?.look();
+    this.#webview2?.install();
   }
 
   settle(request: number, error: string, value: unknown): void {
@@ -93,6 +110,24 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 
   changed(handle: number): void {
     this.#regions.get(handle)?.deref()?.dispatchEvent(new Event('change'));
+  }
+
+  windowGone(handle: number): void {
+    this.#webview2?.windowGone(handle);
+  }
+
+  posted(post: number, name: string, access: string, json: string): void {
+    if (this.#webview2 !== undefined) void this.#webview2.posted(post, name, access as PostedAccess, json);
+    else
+      this.#native.refusePost(
+        post,
+        'io.memio.PermissionDenied',
+        'the policy does not turn the compatibility "webview2" on for this document, so it has no chrome.webview',
+      );
+  }
+
+  webMessage(json: string): void {
+    this.#webview2?.message(json);
   }
 
   listening(_handle: number, region: Region): void {
@@ -120,6 +155,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     for (const region of this.#regions.values()) region.deref()?.closedByNative();
     this.#regions.clear();
     this.#listened.clear();
+    this.#memioTauri?.forget();
+    this.#webview2?.forget();
     this.#native.suspend();
     const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
     for (const request of requests) request.reject(reason);
@@ -127,6 +164,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 
   resume(): void {
     this.#native.resume();
+    void this.#memioTauri?.look();
   }
 
   #ask<T>(send: (request: number) => void): Promise<T> {

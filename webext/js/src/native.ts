@@ -58,11 +58,21 @@ export interface Native {
   /** Publishes; without a version the label is the latest one + 1. Gives the sequence. */
   commit(handle: number, versionLow?: number, versionHigh?: number): number | NativeError;
   abort(handle: number): void;
+  /** Another buffer, over exactly these bytes of the slots' memory. It can be detached, and outlives the handle as zeros. */
+  window(handle: number, offset: number, length: number): ArrayBuffer | NativeError;
+  /** Undoes what was stored into a read-only region's memory here: it shows the region's own bytes again. */
+  mend(handle: number): void;
   /** From now on Handlers.changed tells of publishes, at once if there are any since `lastSeen`. */
   subscribe(handle: number, lastSeen: number): NativeError | undefined;
   /** Wakes writers that wait for a lease to end. */
   wake(handle: number): void;
   close(handle: number): void;
+
+  /** Answers of a buffer that the application has posted: a script has it, or none will. */
+  taken(post: number): void;
+  refusePost(post: number, error: string, message: string): void;
+  /** Sends the application a message, as JSON. */
+  postWebMessage(json: string): void;
 
   /** The document goes: closes everything that is open. */
   suspend(): void;
@@ -78,6 +88,12 @@ export interface Handlers {
   disconnected(): void;
   /** It is back, and what was open is claimed again. */
   reconnected(): void;
+  /** The memory under a buffer that window() made has been let go. */
+  windowGone(handle: number): void;
+  /** The application posts a region as a shared buffer. */
+  posted(post: number, name: string, access: string, json: string): void;
+  /** The application sends a message. */
+  webMessage(json: string): void;
 }
 
 export function isNativeError(value: unknown): value is NativeError {

@@ -78,6 +78,11 @@ export class Region extends EventTarget {
     return new Region(fromRuntime, native, parts);
   }
 
+  /** @internal For the layers in compat/, which show regions their own ways. Throws if it is closed. */
+  static partsOf(region: Region): { handle: number; memory: RegionMemory; reader: Reader } {
+    return { handle: region.#handle, memory: region.#memory!, reader: region.#open() };
+  }
+
   get name(): string {
     return this.#info.name;
   }
