@@ -22,6 +22,7 @@
 #include "policy.h"
 #include "policy_file.h"
 #include "webkit_app.h"
+#include "webview2.h"
 
 using memio::UniqueFd;
 using namespace memio::webext;
@@ -58,7 +59,12 @@ static void memio_webkit_finalize(GObject* object) {
   G_OBJECT_CLASS(memio_webkit_parent_class)->finalize(object);
 }
 
-static void memio_webkit_class_init(MemioWebkitClass* type) { G_OBJECT_CLASS(type)->finalize = memio_webkit_finalize; }
+static void memio_webkit_class_init(MemioWebkitClass* type) {
+  G_OBJECT_CLASS(type)->finalize = memio_webkit_finalize;
+  add_web_message_signal(type);
+}
+
+bool memio::webext::is_attached(WebKitWebView* view) { return g_object_get_data(G_OBJECT(view), attached_key); }
 
 GType memio_webkit_rights_get_type(void) {
   static GType type = 0;
@@ -179,6 +185,9 @@ gboolean on_message(WebKitWebView* view, WebKitUserMessage* message, gpointer da
   try {
     if (name == connect_message)
       connect_document(*MEMIO_WEBKIT(data)->app, view, message);
+    else if (name == web_message)
+      web_message_came(MEMIO_WEBKIT(data), view, message,
+                       static_cast<const char*>(g_object_get_data(G_OBJECT(view), committed_key)));
     else
       refuse(message, {memio::Errc::protocol_violation, 0, "libmemio-webkit knows no message " + std::string(name)});
   } catch (const std::exception& error) {

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 
 #include "../common/glib_ptr.h"
@@ -40,14 +42,23 @@ class Alias {
   Alias& operator=(Alias&&) = delete;
   ~Alias();
 
+  // Another ArrayBuffer, over exactly these bytes of the memory. Pages can do with it what they like, detach it and send it
+  // to a worker included; so it shares the ownership of the pages, which are not reused before it is gone as well. When
+  // this object ends it shows zeros. `gone` is called in the main thread once its memory has been let go, wherever that
+  // happened. Error: invalid_parameter if the memory has no such bytes.
+  [[nodiscard]] Result<ObjectPtr<JSCValue>> window(JSCContext* context, std::size_t offset, std::size_t length,
+                                                   std::function<void()> gone) const;
+  // Maps `parts` again: what was stored into read-only memory is gone. Error: system.
+  Result<void> map(std::span<const Part> parts);
+
   // Where in the buffer the first part lies.
   [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
 
  private:
-  Alias(ObjectPtr<JSCValue> buffer, std::byte* start, std::size_t size, std::size_t offset) noexcept
+  Alias(std::shared_ptr<JSCValue> buffer, std::byte* start, std::size_t size, std::size_t offset) noexcept
       : buffer_(std::move(buffer)), start_(start), size_(size), offset_(offset) {}
 
-  ObjectPtr<JSCValue> buffer_;  // empty after a move
+  std::shared_ptr<JSCValue> buffer_;  // empty after a move; shared with windows
   std::byte* start_;
   std::size_t size_;
   std::size_t offset_;

@@ -81,6 +81,11 @@ Json to_answer(const std::vector<RegionInfo>& regions) {
 }
 Json to_answer(const RegionState& state) { return protocol::to_json(state); }
 
+// What is laid under the page's buffer: private where the page may not write.
+Alias::Part slots_of(const RegionMemory& memory) {
+  return {memory.region_fd(), memory.geometry().directory_offset(), 0, memory.access()};
+}
+
 Error closed_handle() { return {Errc::misuse, 0, "the region has been closed; open it again"}; }
 
 }  // namespace
@@ -181,7 +186,7 @@ JsValue DocumentSession::alias(JSCContext* context, const Arguments& arguments) 
   const RegionMemory& memory = RegionAccess::memory(opened->region);
   const std::uint64_t slots_size = memory.geometry().directory_offset();
 
-  const Alias::Part slots{memory.region_fd(), slots_size, 0, memory.access()};
+  const Alias::Part slots = slots_of(memory);
   auto data = Alias::make(arguments.at(1), {&slots, 1});
   if (!data) return to_js(context, data.error());
   // The runtime only reads the directory, so it has a private mapping even where the region may be written.
@@ -195,6 +200,38 @@ JsValue DocumentSession::alias(JSCContext* context, const Arguments& arguments) 
   opened->data.emplace(std::move(*data));
   opened->control.emplace(std::move(*control));
   return to_js(context, offsets);
+}
+
+JsValue DocumentSession::window(JSCContext* context, const Arguments& arguments) {
+  const OpenedRegion* opened = find(arguments);
+  if (!opened || !opened->data) return to_js(context, closed_handle());
+  const auto offset = arguments.number(1);
+  const auto length = arguments.number(2);
+  if (!offset || !length)
+    return to_js(context, Error{Errc::misuse, 0, "an offset and a length are whole numbers of bytes"});
+  auto window = opened->data->window(
+      context, *offset, *length, [weak = weak_from_this(), handle = arguments.number(0).value_or(0)] {
+        if (const auto session = weak.lock()) session->window_gone(handle);
+      });
+  if (!window) return to_js(context, window.error());
+  return std::move(*window);
+}
+
+void DocumentSession::window_gone(std::uint64_t handle) noexcept {
+  const JsValue target = regions_.contains(handle) ? handlers() : JsValue();
+  if (!target) return;
+  const JsValue result(jsc_value_object_invoke_method(target.get(), "windowGone", G_TYPE_DOUBLE,
+                                                      static_cast<double>(handle), G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
+JsValue DocumentSession::mend(JSCContext*, const Arguments& arguments) {
+  OpenedRegion* opened = find(arguments);
+  if (!opened || !opened->data) return {};
+  const Alias::Part slots = slots_of(RegionAccess::memory(opened->region));
+  // If the memory is not there any more, neither must the handle be.
+  if (!opened->data->map({&slots, 1})) regions_.erase(arguments.number(0).value_or(0));
+  return {};
 }
 
 JsValue DocumentSession::begin(JSCContext* context, const Arguments& arguments) {

@@ -98,6 +98,7 @@ void DocumentSession::suspend() noexcept {
   stop_timer(deadline_);
   calls_.clear();
   answers_.clear();
+  refuse_posts();
   regions_.clear();
   link_.reset();
 }

@@ -44,6 +44,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
   void suspend() noexcept;
 
+  // What the application sends: a shared buffer or a message. False if it is neither.
+  bool host_message(WebKitUserMessage* message);
+
   // What the runtime calls (webext/js/src/native.ts). The value it gets back; null stands for undefined.
   JsValue open(JSCContext* context, const Arguments& arguments);
   JsValue create(JSCContext* context, const Arguments& arguments);
@@ -51,12 +54,17 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue stat(JSCContext* context, const Arguments& arguments);
   JsValue remove(JSCContext* context, const Arguments& arguments);
   JsValue alias(JSCContext* context, const Arguments& arguments);
+  JsValue window(JSCContext* context, const Arguments& arguments);
+  JsValue mend(JSCContext* context, const Arguments& arguments);
   JsValue begin(JSCContext* context, const Arguments& arguments);
   JsValue commit(JSCContext* context, const Arguments& arguments);
   JsValue abort(JSCContext* context, const Arguments& arguments);
   JsValue subscribe(JSCContext* context, const Arguments& arguments);
   JsValue wake(JSCContext* context, const Arguments& arguments);
   JsValue close(JSCContext* context, const Arguments& arguments);
+  JsValue taken(JSCContext* context, const Arguments& arguments);
+  JsValue refuse_post(JSCContext* context, const Arguments& arguments);
+  JsValue post_web_message(JSCContext* context, const Arguments& arguments);
   JsValue leave(JSCContext* context, const Arguments& arguments);      // native.suspend()
   JsValue come_back(JSCContext* context, const Arguments& arguments);  // native.resume()
 
@@ -114,6 +122,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
+  void window_gone(std::uint64_t handle) noexcept;
+  void take_post(WebKitUserMessage* message, GVariant* parameters);
+  void refuse_posts() noexcept;
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
   void tell(const char* handler);
@@ -137,6 +148,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::uint64_t last_call_ = 0;
   std::map<std::uint64_t, Unanswered> calls_;  // the oldest first
   guint deadline_ = 0;                         // the timer's source
+  // Buffers that the application has posted and no script has yet.
+  std::uint64_t last_post_ = 0;
+  std::map<std::uint64_t, ObjectPtr<WebKitUserMessage>> posts_;
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };

@@ -54,6 +54,9 @@ JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>&
       Function{"begin", &DocumentSession::begin},   Function{"commit", &DocumentSession::commit},
       Function{"abort", &DocumentSession::abort},   Function{"subscribe", &DocumentSession::subscribe},
       Function{"wake", &DocumentSession::wake},     Function{"close", &DocumentSession::close},
+      Function{"window", &DocumentSession::window}, Function{"mend", &DocumentSession::mend},
+      Function{"taken", &DocumentSession::taken},   Function{"refusePost", &DocumentSession::refuse_post},
+      Function{"postWebMessage", &DocumentSession::post_web_message},
       Function{"suspend", &DocumentSession::leave}, Function{"resume", &DocumentSession::come_back},
   };
   JsValue object(jsc_value_new_object(context, nullptr, nullptr));

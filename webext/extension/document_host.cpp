@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// What the application itself says to a document, and the document to it: shared buffers and messages, for pages that
+// were written for WebView2. The runtime decides what to do with them (webext/js/src/compat/webview2.ts).
+
+#include "../common/messages.h"
+#include "document_session.h"
+
+namespace memio::webext {
+
+namespace {
+
+void refuse(WebKitUserMessage* message, const char* error, const char* text) {
+  webkit_user_message_send_reply(message,
+                                 webkit_user_message_new(refused_message, g_variant_new(refused_type, error, text)));
+}
+
+void refuse_left(WebKitUserMessage* message) {
+  refuse(message, std::string(error_name(Errc::disconnected)).c_str(),
+         "the document was left before a script had the buffer");
+}
+
+}  // namespace
+
+bool DocumentSession::host_message(WebKitUserMessage* message) {
+  const std::string_view name = webkit_user_message_get_name(message);
+  GVariant* parameters = webkit_user_message_get_parameters(message);
+  const auto is = [&](const char* what, const char* type) {
+    return name == what && parameters && g_variant_is_of_type(parameters, G_VARIANT_TYPE(type));
+  };
+  if (is(post_message, post_type)) {
+    take_post(message, parameters);
+    return true;
+  }
+  if (!is(web_message, web_message_type)) return false;
+  const char* json = nullptr;
+  g_variant_get(parameters, "(&s)", &json);
+  if (const JsValue target = suspended_ ? JsValue() : handlers()) {
+    const JsValue result(
+        jsc_value_object_invoke_method(target.get(), "webMessage", G_TYPE_STRING, json, G_TYPE_NONE));
+    jsc_context_clear_exception(jsc_value_get_context(target.get()));
+  }
+  return true;
+}
+
+void DocumentSession::take_post(WebKitUserMessage* message, GVariant* parameters) {
+  const JsValue target = suspended_ ? JsValue() : handlers();
+  if (!target) {
+    refuse_left(message);
+    return;
+  }
+  const std::uint64_t post = ++last_post_;
+  posts_.emplace(post, share(message));
+  const char* region = nullptr;
+  const char* access = nullptr;
+  const char* json = nullptr;
+  g_variant_get(parameters, "(&s&s&s)", &region, &access, &json);
+  const JsValue result(jsc_value_object_invoke_method(target.get(), "posted", G_TYPE_DOUBLE, static_cast<double>(post),
+                                                      G_TYPE_STRING, region, G_TYPE_STRING, access, G_TYPE_STRING,
+                                                      json, G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
+void DocumentSession::refuse_posts() noexcept {
+  const auto posts = std::move(posts_);
+  posts_.clear();
+  for (const auto& [post, message] : posts) refuse_left(message.get());
+}
+
+JsValue DocumentSession::taken(JSCContext*, const Arguments& arguments) {
+  const auto post = posts_.extract(arguments.number(0).value_or(0));
+  if (post) webkit_user_message_send_reply(post.mapped().get(), webkit_user_message_new(taken_message, nullptr));
+  return {};
+}
+
+JsValue DocumentSession::refuse_post(JSCContext*, const Arguments& arguments) {
+  const auto post = posts_.extract(arguments.number(0).value_or(0));
+  if (post)
+    refuse(post.mapped().get(), arguments.string(1).value_or("").c_str(), arguments.string(2).value_or("").c_str());
+  return {};
+}
+
+JsValue DocumentSession::post_web_message(JSCContext*, const Arguments& arguments) {
+  const auto json = arguments.string(0);
+  if (!json || !page_ || suspended_ || !g_utf8_validate(json->data(), static_cast<gssize>(json->size()), nullptr))
+    return {};
+  webkit_web_page_send_message_to_view(
+      page_, webkit_user_message_new(web_message, g_variant_new(web_message_type, json->c_str())), nullptr, nullptr,
+      nullptr);
+  return {};
+}
+
+}  // namespace memio::webext
