@@ -86,16 +86,12 @@ guint web_message_signal = 0;
 void add_web_message_signal(MemioWebkitClass* type) {
   web_message_signal =
       g_signal_new("web-message", G_TYPE_FROM_CLASS(type), G_SIGNAL_RUN_LAST, 0, nullptr, nullptr, nullptr, G_TYPE_NONE,
-                   3, WEBKIT_TYPE_WEB_VIEW, G_TYPE_STRING, G_TYPE_STRING);
+                   4, WEBKIT_TYPE_WEB_VIEW, G_TYPE_UINT64, G_TYPE_STRING, G_TYPE_STRING);
 }
 
-void web_message_came(MemioWebkit* self, WebKitWebView* view, WebKitUserMessage* message, const char* uri) {
-  GVariant* parameters = webkit_user_message_get_parameters(message);
-  if (!parameters || !g_variant_is_of_type(parameters, G_VARIANT_TYPE(web_message_type))) return;
-  const char* json = nullptr;
-  g_variant_get(parameters, "(&s)", &json);
+void web_message_came(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* json, const char* uri) {
   // A web process that has been taken over may send anything; listeners are promised JSON.
-  if (nlohmann::json::accept(json)) g_signal_emit(self, web_message_signal, 0, view, json, uri);
+  if (nlohmann::json::accept(json)) g_signal_emit(self, web_message_signal, 0, view, frame, json, uri);
 }
 
 }  // namespace memio::webext
@@ -115,7 +111,7 @@ GType memio_webkit_buffer_access_get_type(void) {
   return type;
 }
 
-void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, const char* region,
+void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region,
                                      MemioWebkitBufferAccess access, const char* additional_data,
                                      GCancellable* cancellable, GAsyncReadyCallback callback, gpointer user_data) {
   g_return_if_fail(MEMIO_IS_WEBKIT(self) && WEBKIT_IS_WEB_VIEW(view) && region);
@@ -126,7 +122,7 @@ void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, con
     return;
   }
   WebKitUserMessage* message = webkit_user_message_new(
-      post_message, g_variant_new(post_type, region, access_word(access), additional_data ? additional_data : ""));
+      post_message, g_variant_new(post_type, frame, region, access_word(access), additional_data ? additional_data : ""));
   webkit_web_view_send_message_to_page(view, message, cancellable, on_answer, task.release());
 }
 
@@ -135,7 +131,8 @@ gboolean memio_webkit_post_shared_buffer_finish(MemioWebkit* self, GAsyncResult*
   return g_task_propagate_boolean(G_TASK(result), error);
 }
 
-gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, const char* json, GError** error) {
+gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* json,
+                                       GError** error) {
   g_return_val_if_fail(MEMIO_IS_WEBKIT(self) && WEBKIT_IS_WEB_VIEW(view) && json, FALSE);
   GError* wrong = check_view(view);
   if (!wrong) wrong = check_json(json, "a web message");
@@ -143,7 +140,7 @@ gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, c
     g_propagate_error(error, wrong);
     return FALSE;
   }
-  webkit_web_view_send_message_to_page(view, webkit_user_message_new(web_message, g_variant_new(web_message_type, json)),
+  webkit_web_view_send_message_to_page(view, webkit_user_message_new(to_page_message, g_variant_new(to_page_type, frame, json)),
                                        nullptr, nullptr, nullptr);
   return TRUE;
 }

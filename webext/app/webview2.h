@@ -10,8 +10,8 @@ namespace memio::webext {
 
 // Adds the signal MemioWebkit::web-message.
 void add_web_message_signal(MemioWebkitClass* type);
-// A page of the address `uri` sent a message: emits the signal.
-void web_message_came(MemioWebkit* self, WebKitWebView* view, WebKitUserMessage* message, const char* uri);
+// A frame (0: the main one) of the address `uri` sent a message: emits the signal, if it is JSON.
+void web_message_came(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* json, const char* uri);
 // Whether the view has been attached.
 bool is_attached(WebKitWebView* view);
 

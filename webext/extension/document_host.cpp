@@ -21,29 +21,36 @@ void refuse_left(WebKitUserMessage* message) {
 
 }  // namespace
 
-bool DocumentSession::host_message(WebKitUserMessage* message) {
+std::optional<std::uint64_t> DocumentSession::frame_of(WebKitUserMessage* message) {
   const std::string_view name = webkit_user_message_get_name(message);
   GVariant* parameters = webkit_user_message_get_parameters(message);
   const auto is = [&](const char* what, const char* type) {
     return name == what && parameters && g_variant_is_of_type(parameters, G_VARIANT_TYPE(type));
   };
-  if (is(post_message, post_type)) {
-    take_post(message, parameters);
-    return true;
-  }
-  if (!is(web_message, web_message_type)) return false;
-  const char* json = nullptr;
-  g_variant_get(parameters, "(&s)", &json);
-  if (const JsValue target = suspended_ ? JsValue() : handlers()) {
-    const JsValue result(
-        jsc_value_object_invoke_method(target.get(), "webMessage", G_TYPE_STRING, json, G_TYPE_NONE));
-    jsc_context_clear_exception(jsc_value_get_context(target.get()));
-  }
-  return true;
+  if (!is(post_message, post_type) && !is(to_page_message, to_page_type)) return std::nullopt;
+  const VariantPtr frame(g_variant_get_child_value(parameters, 0));
+  return g_variant_get_uint64(frame.get());
 }
 
-void DocumentSession::take_post(WebKitUserMessage* message, GVariant* parameters) {
-  const JsValue target = suspended_ ? JsValue() : handlers();
+bool DocumentSession::shows_in(WebKitWebPage* page, std::uint64_t frame) const noexcept {
+  if (suspended_ || page_.get() != page || !frame_.get()) return false;
+  return frame == 0 ? webkit_frame_is_main_frame(frame_.get()) : webkit_frame_get_id(frame_.get()) == frame;
+}
+
+void DocumentSession::host_message(WebKitUserMessage* message) {
+  const JsValue target = handlers();
+  if (std::string_view(webkit_user_message_get_name(message)) == post_message) {
+    take_post(message, target.get());
+    return;
+  }
+  if (!target) return;
+  const char* json = nullptr;
+  g_variant_get(webkit_user_message_get_parameters(message), "(t&s)", nullptr, &json);
+  const JsValue result(jsc_value_object_invoke_method(target.get(), "webMessage", G_TYPE_STRING, json, G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
+void DocumentSession::take_post(WebKitUserMessage* message, JSCValue* target) {
   if (!target) {
     refuse_left(message);
     return;
@@ -53,11 +60,11 @@ void DocumentSession::take_post(WebKitUserMessage* message, GVariant* parameters
   const char* region = nullptr;
   const char* access = nullptr;
   const char* json = nullptr;
-  g_variant_get(parameters, "(&s&s&s)", &region, &access, &json);
-  const JsValue result(jsc_value_object_invoke_method(target.get(), "posted", G_TYPE_DOUBLE, static_cast<double>(post),
+  g_variant_get(webkit_user_message_get_parameters(message), "(t&s&s&s)", nullptr, &region, &access, &json);
+  const JsValue result(jsc_value_object_invoke_method(target, "posted", G_TYPE_DOUBLE, static_cast<double>(post),
                                                       G_TYPE_STRING, region, G_TYPE_STRING, access, G_TYPE_STRING,
                                                       json, G_TYPE_NONE));
-  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+  jsc_context_clear_exception(jsc_value_get_context(target));
 }
 
 void DocumentSession::refuse_posts() noexcept {
@@ -81,11 +88,12 @@ JsValue DocumentSession::refuse_post(JSCContext*, const Arguments& arguments) {
 
 JsValue DocumentSession::post_web_message(JSCContext*, const Arguments& arguments) {
   const auto json = arguments.string(0);
-  if (!json || !page_ || suspended_ || !g_utf8_validate(json->data(), static_cast<gssize>(json->size()), nullptr))
-    return {};
+  if (!json || suspended_ || !page_.get() || !frame_.get()) return {};
+  if (!g_utf8_validate(json->data(), static_cast<gssize>(json->size()), nullptr)) return {};
+  const guint64 frame = address_.empty() ? 0 : webkit_frame_get_id(frame_.get());
   webkit_web_page_send_message_to_view(
-      page_, webkit_user_message_new(web_message, g_variant_new(web_message_type, json->c_str())), nullptr, nullptr,
-      nullptr);
+      page_.get(), webkit_user_message_new(from_page_message, g_variant_new(from_page_type, frame, address_.c_str(), json->c_str())),
+      nullptr, nullptr, nullptr);
   return {};
 }
 

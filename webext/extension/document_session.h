@@ -44,8 +44,12 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
   void suspend() noexcept;
 
-  // What the application sends: a shared buffer or a message. False if it is neither.
-  bool host_message(WebKitUserMessage* message);
+  // Which frame a message of the application's is for (0: the main one), if it is a shared buffer or a web message.
+  static std::optional<std::uint64_t> frame_of(WebKitUserMessage* message);
+  // Whether the document is the one that this frame of the page shows now.
+  [[nodiscard]] bool shows_in(WebKitWebPage* page, std::uint64_t frame) const noexcept;
+  // Takes such a message.
+  void host_message(WebKitUserMessage* message);
 
   // What the runtime calls (webext/js/src/native.ts). The value it gets back; null stands for undefined.
   JsValue open(JSCContext* context, const Arguments& arguments);
@@ -123,7 +127,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
   void window_gone(std::uint64_t handle) noexcept;
-  void take_post(WebKitUserMessage* message, GVariant* parameters);
+  void take_post(WebKitUserMessage* message, JSCValue* target);
   void refuse_posts() noexcept;
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;

@@ -158,7 +158,8 @@ typedef enum {
 MEMIO_WEBKIT_API GType memio_webkit_buffer_access_get_type(void);
 
 // memio_webkit_post_shared_buffer:
-// @view: its main frame's document gets the buffer
+// @view: which page gets the buffer
+// @frame: 0 for its main frame, or a frame's number as MemioWebkit::web-message gives it
 // @region: the name of a region that the page is granted: to read, or to write for a read-write buffer
 // @additional_data: (nullable): JSON for the script; %NULL or "" for none
 // @cancellable: (nullable): stops waiting; the page may take the buffer all the same
@@ -173,8 +174,8 @@ MEMIO_WEBKIT_API GType memio_webkit_buffer_access_get_type(void);
 // region with one slot they leave the bytes as they are.
 //
 // The page opens the region itself, so this gives it nothing that it is not granted.
-MEMIO_WEBKIT_API void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, const char* region,
-                                                      MemioWebkitBufferAccess access, const char* additional_data,
+MEMIO_WEBKIT_API void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, guint64 frame,
+                                                      const char* region, MemioWebkitBufferAccess access, const char* additional_data,
                                                       GCancellable* cancellable, GAsyncReadyCallback callback,
                                                       gpointer user_data);
 
@@ -187,17 +188,20 @@ MEMIO_WEBKIT_API gboolean memio_webkit_post_shared_buffer_finish(MemioWebkit* se
                                                                  GError** error);
 
 // memio_webkit_post_web_message:
+// @frame: as in memio_webkit_post_shared_buffer()
 // @json: what the page's `message` event has as its data
 //
-// Sends the main frame's document a message. A page without chrome.webview does not notice it.
+// Sends the document of a frame a message. A page without chrome.webview does not notice it.
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT
-MEMIO_WEBKIT_API gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, const char* json,
-                                                        GError** error);
+MEMIO_WEBKIT_API gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, guint64 frame,
+                                                        const char* json, GError** error);
 
-// MemioWebkit::web-message: (self, WebKitWebView* view, const char* json, const char* uri)
+// MemioWebkit::web-message: (self, WebKitWebView* view, guint64 frame, const char* json, const char* uri)
 //
-// A page has called chrome.webview.postMessage(). @json is its argument, @uri the page's address.
+// A document has called chrome.webview.postMessage(), and the policy enables "webview2" for it. @json is its argument,
+// @uri its address. @frame is 0 for the main frame; a frame inside the page has a number, its WebKitFrame's id, which
+// stays the same as long as it shows that document.
 
 // memio_webkit_get_extension_directory:
 //

@@ -18,11 +18,12 @@ struct Posted {
 
 class WebView2 : public WebKitTest {
  protected:
-  void SetUp() override { ::setenv("MEMIO_PROVISIONAL_COMPATIBILITY", R"(["webview2"])", 1); }
-  void TearDown() override { ::unsetenv("MEMIO_PROVISIONAL_COMPATIBILITY"); }
+  void SetUp() override {
+    ASSERT_TRUE(memio_webkit_enable(memio_.get(), "https://app.local", "webview2", nullptr));
+  }
 
   std::shared_ptr<Posted> post(Browser& browser, const std::string& region, MemioWebkitBufferAccess access,
-                               const char* json = nullptr, GCancellable* cancellable = nullptr) {
+                               const char* json = nullptr, guint64 frame = 0, GCancellable* cancellable = nullptr) {
     auto posted = std::make_shared<Posted>();
     const auto finished = +[](GObject* memio, GAsyncResult* result, gpointer data) {
       const std::unique_ptr<std::shared_ptr<Posted>> held(static_cast<std::shared_ptr<Posted>*>(data));
@@ -33,7 +34,7 @@ class WebView2 : public WebKitTest {
       if (error && error->domain == MEMIO_WEBKIT_ERROR) (*held)->code = error->code;
       if (error) (*held)->message = error->message;
     };
-    memio_webkit_post_shared_buffer(memio_.get(), browser.view(), region.c_str(), access, json, cancellable, finished,
+    memio_webkit_post_shared_buffer(memio_.get(), browser.view(), frame, region.c_str(), access, json, cancellable, finished,
                                     new std::shared_ptr<Posted>(posted));
     return posted;
   }
@@ -234,7 +235,9 @@ TEST_F(WebView2, MessagesGoBothWays) {
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
   std::vector<std::pair<std::string, std::string>> received;
-  const auto on_message = +[](MemioWebkit*, WebKitWebView*, const char* json, const char* uri, gpointer data) {
+  const auto on_message = +[](MemioWebkit*, WebKitWebView*, guint64 frame, const char* json, const char* uri,
+                             gpointer data) {
+    EXPECT_EQ(frame, 0U);
     static_cast<std::vector<std::pair<std::string, std::string>>*>(data)->emplace_back(json, uri);
   };
   g_signal_connect(memio_.get(), "web-message", G_CALLBACK(on_message), &received);
@@ -252,9 +255,9 @@ TEST_F(WebView2, MessagesGoBothWays) {
   EXPECT_EQ(received.at(0), std::pair(std::string(R"({"ask":"buffer"})"), std::string("https://app.local/")));
   EXPECT_EQ(received.at(1).first, "\"text\"");
   GError* error = nullptr;
-  EXPECT_TRUE(memio_webkit_post_web_message(memio_.get(), browser.view(), R"({"a": [1, "x"]})", &error));
+  EXPECT_TRUE(memio_webkit_post_web_message(memio_.get(), browser.view(), 0, R"({"a": [1, "x"]})", &error));
   EXPECT_TRUE(run_until([&] { return browser.run("return heard;") == Json::parse(R"([[{"a": [1, "x"]}, true]])"); }));
-  EXPECT_FALSE(memio_webkit_post_web_message(memio_.get(), browser.view(), "{", &error));
+  EXPECT_FALSE(memio_webkit_post_web_message(memio_.get(), browser.view(), 0, "{", &error));
   const webext::ErrorPtr owned(error);
   EXPECT_TRUE(g_error_matches(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT));
   g_signal_handlers_disconnect_by_data(memio_.get(), &received);
@@ -338,30 +341,81 @@ TEST_F(WebView2, HostilePagesGetErrors) {
     "io.memio.client.Misuse", "io.memio.client.Misuse", "io.memio.InvalidName", "io.memio.client.Misuse", "RangeError",
     "io.memio.client.Misuse", "io.memio.OutOfResources", "io.memio.client.Misuse", "io.memio.client.Misuse",
     "io.memio.client.Misuse", "io.memio.NoSuchRegion", "TypeError", "TypeError", "TypeError", "RangeError"])"));
-  // The page's own built-ins are not used.
+  // The page's own built-ins are not used. (The answer of run() is made with JSON.stringify, so that comes first.)
   ASSERT_EQ(browser.run(R"js(
     const bad = () => { throw new Error('tampered'); };
-    for (const [o, k] of [[JSON, 'parse'], [JSON, 'stringify'], [Object, 'defineProperty'], [Event.prototype, 'constructor'],
-                          [ArrayBuffer.prototype, 'transfer'], [Uint8Array.prototype, 'set'], [Reflect, 'apply']]) {
-      globalThis.saved ??= []; saved.push([o, k, o[k]]); o[k] = bad; }
-    globalThis.restore = () => { for (const [o, k, v] of saved) o[k] = v; };
+    for (const [o, k] of [[JSON, 'parse'], [Object, 'defineProperty'], [Object, 'hasOwn'], [Event.prototype, 'constructor'],
+                          [ArrayBuffer.prototype, 'transfer'], [Uint8Array.prototype, 'set'], [Reflect, 'apply']]) o[k] = bad;
+    Object.defineProperty(ArrayBuffer.prototype, 'byteLength', { get: bad });
     return 1;
-  )js")
-                .value("error", ""),
-            "Error")
-      << "even the answer needs JSON.stringify";
+  )js"),
+            1);
   ASSERT_TRUE(publish(region, "hello"));
   const auto posted = post(browser, "t/h", read_only, R"({"a": 1})");
   ASSERT_TRUE(wait_for(posted));
   EXPECT_TRUE(posted->taken) << posted->message;
+  EXPECT_EQ(browser.run("const {buffer, event} = got.at(-1); chrome.webview.releaseBuffer(buffer);"
+                        "return [buffer.detached, event.additionalData.a];"),
+            Json::parse("[true, 1]"));
   EXPECT_EQ(browser.terminations(), 0);
 }
 
-TEST_F(WebView2, WithoutTheOptionThereIsNoChrome) {
-  ::unsetenv("MEMIO_PROVISIONAL_COMPATIBILITY");
+// A frame inside the page tells the application where it is by its first message.
+TEST_F(WebView2, FramesInsideThePageHaveTheirOwn) {
+  ASSERT_TRUE(memio_webkit_allow_inside(memio_.get(), "page://host", "page://host", "t/**", MEMIO_WEBKIT_ALL, nullptr));
+  ASSERT_TRUE(memio_webkit_allow(memio_.get(), "page://host", "t/**", MEMIO_WEBKIT_ALL, nullptr));
+  ASSERT_TRUE(memio_webkit_enable(memio_.get(), "page://host", "webview2", nullptr));
+  auto region = make_region("t/inside");
+  ASSERT_TRUE(publish(region, "for the frame"));
+  const auto serve = +[](WebKitURISchemeRequest* request, gpointer) {
+    const bool inside = std::string_view(webkit_uri_scheme_request_get_path(request)) == "/inside";
+    static constexpr std::string_view outer = "<!doctype html><iframe src='/inside'></iframe>";
+    static constexpr std::string_view inner =
+        "<!doctype html><script>chrome.webview.addEventListener('sharedbufferreceived', e => chrome.webview.postMessage("
+        "new TextDecoder().decode(e.getBuffer()))); chrome.webview.postMessage('here')</script>";
+    const std::string_view page = inside ? inner : outer;
+    const webext::ObjectPtr<GInputStream> stream(
+        g_memory_input_stream_new_from_data(page.data(), static_cast<gssize>(page.size()), nullptr));
+    webkit_uri_scheme_request_finish(request, stream.get(), static_cast<gint64>(page.size()), "text/html");
+  };
+  Browser browser(memio_.get(), [serve](WebKitWebContext* context) {
+    webkit_web_context_register_uri_scheme(context, "page", serve, nullptr, nullptr);
+  });
+  struct Said {
+    guint64 frame = 0;
+    std::string json, uri;
+  };
+  std::vector<Said> said;
+  const auto on_message =
+      +[](MemioWebkit*, WebKitWebView*, guint64 frame, const char* json, const char* uri, gpointer data) {
+        static_cast<std::vector<Said>*>(data)->push_back({frame, json, uri});
+      };
+  g_signal_connect(memio_.get(), "web-message", G_CALLBACK(on_message), &said);
+  ASSERT_TRUE(browser.load_uri("page://host/outer"));
+  ASSERT_TRUE(run_until([&] { return said.size() == 1; }));
+  EXPECT_NE(said[0].frame, 0U);
+  EXPECT_EQ(said[0].uri, "page://host/inside");
+  const auto posted = post(browser, "t/inside", read_only, nullptr, said[0].frame);
+  ASSERT_TRUE(wait_for(posted));
+  EXPECT_TRUE(posted->taken) << posted->message;
+  ASSERT_TRUE(run_until([&] { return said.size() == 2; }));
+  EXPECT_EQ(said[1].json, "\"for the frame\"");
+  EXPECT_EQ(said[1].frame, said[0].frame);
+  const auto nowhere = post(browser, "t/inside", read_only, nullptr, 1'000'000'000);
+  ASSERT_TRUE(wait_for(nowhere));
+  EXPECT_EQ(nowhere->code, MEMIO_WEBKIT_ERROR_NOT_TAKEN);
+  ASSERT_EQ(browser.run("document.querySelector('iframe').remove(); return true;"), true);
+  EXPECT_TRUE(wait_for_handles("t/inside", 1));
+  g_signal_handlers_disconnect_by_data(memio_.get(), &said);
+}
+
+using WithoutLayers = WebView2;
+
+TEST_F(WithoutLayers, ThereIsNoChrome) {
   auto region = make_region("t/off");
+  ASSERT_TRUE(memio_webkit_allow(memio_.get(), "https://plain.local", "t/**", MEMIO_WEBKIT_ALL, nullptr));
   Browser browser(memio_.get());
-  ASSERT_TRUE(browser.load_html());
+  ASSERT_TRUE(browser.load_html("https://plain.local/"));
   EXPECT_EQ(browser.run("return ['chrome' in globalThis, 'memioSharedBuffer' in globalThis];"),
             Json::parse("[false, false]"));
   const auto posted = post(browser, "t/off", read_only);

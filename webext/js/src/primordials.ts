@@ -12,7 +12,7 @@ function getter(prototype: object, name: string): () => unknown {
   return Object.getOwnPropertyDescriptor(prototype, name)!.get!;
 }
 
-export const { defineProperty } = Object;
+export const { defineProperty, hasOwn } = Object;
 export const { parse: parseJson, stringify: toJson } = JSON;
 export const microtask: (task: () => void) => void = globalThis.queueMicrotask.bind(globalThis);
 

@@ -6,7 +6,7 @@
 import { MemioError } from '../errors.js';
 import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
-import { Buffer, Bytes, lengthOfBuffer, toJson } from '../primordials.js';
+import { Buffer, Bytes, hasOwn, lengthOfBuffer, toJson } from '../primordials.js';
 import { Region } from '../region.js';
 import type { WebView2 } from './webview2.js';
 
@@ -28,7 +28,7 @@ export class Commands {
 
   async run(command: unknown, given: unknown): Promise<unknown> {
     const name = typeof command === 'string' && command.startsWith(prefix) ? command.slice(prefix.length) : '';
-    const found = Object.hasOwn(this.#table, name) ? this.#table[name] : undefined;
+    const found = hasOwn(this.#table, name) ? this.#table[name] : undefined;
     if (found === undefined)
       throw misuse(
         `There is no command ${describe(command)}. There are: ${Object.keys(this.#table).map((key) => prefix + key).join(', ')}.`,

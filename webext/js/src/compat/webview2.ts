@@ -9,7 +9,7 @@ import { MemioError } from '../errors.js';
 import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
-import { defineProperty, lengthOfBuffer, parseJson, toJson, transferBuffer } from '../primordials.js';
+import { defineProperty, hasOwn, lengthOfBuffer, parseJson, toJson, transferBuffer } from '../primordials.js';
 import { Region } from '../region.js';
 
 /** How script may use a posted buffer; what the application calls it in its messages. */
@@ -160,7 +160,7 @@ class SharedBufferReceivedEvent extends Event {
 function readableData(json: string | undefined): unknown {
   if (json === undefined) return undefined;
   const data: unknown = parseJson(json);
-  if (typeof data === 'object' && data !== null && !Object.hasOwn(data, 'toString'))
+  if (typeof data === 'object' && data !== null && !hasOwn(data, 'toString'))
     defineProperty(data, 'toString', { value: () => json, writable: true, configurable: true });
   return data;
 }
