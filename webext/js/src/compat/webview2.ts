@@ -9,7 +9,7 @@ import { MemioError } from '../errors.js';
 import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
-import { defineProperty, hasOwn, lengthOfBuffer, parseJson, toJson, transferBuffer } from '../primordials.js';
+import { defineProperty, detach, hasOwn, parseJson, toJson } from '../primordials.js';
 import { Region } from '../region.js';
 
 /** How script may use a posted buffer; what the application calls it in its messages. */
@@ -186,7 +186,11 @@ class WebView extends EventTarget {
   releaseBuffer(buffer: ArrayBuffer): void {
     if (!this.#buffers.has(buffer))
       throw new TypeError('releaseBuffer() takes an ArrayBuffer that came with a sharedbufferreceived event.');
-    if (lengthOfBuffer(buffer) !== 0) transferBuffer(buffer, 0);
+    try {
+      detach(buffer);
+    } catch {
+      // Released before, or sent to a worker, which has it now.
+    }
   }
 }
 
