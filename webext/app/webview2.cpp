@@ -126,6 +126,27 @@ void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, gui
   webkit_web_view_send_message_to_page(view, message, cancellable, on_answer, task.release());
 }
 
+void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region, guint64 sequence,
+                             GCancellable* cancellable, GAsyncReadyCallback callback, gpointer user_data) {
+  g_return_if_fail(MEMIO_IS_WEBKIT(self) && WEBKIT_IS_WEB_VIEW(view) && region);
+  ObjectPtr<GTask> task(g_task_new(self, cancellable, callback, user_data));
+  g_task_set_source_tag(task.get(), reinterpret_cast<gpointer>(memio_webkit_await_read));
+  GError* error = check_view(view);
+  if (const auto checked = check_name(region); !error && !checked) error = invalid_argument(checked.error().text());
+  if (error) {
+    g_task_return_error(task.get(), error);
+    return;
+  }
+  WebKitUserMessage* message =
+      webkit_user_message_new(await_read_message, g_variant_new(await_read_type, frame, region, sequence));
+  webkit_web_view_send_message_to_page(view, message, cancellable, on_answer, task.release());
+}
+
+gboolean memio_webkit_await_read_finish(MemioWebkit* self, GAsyncResult* result, GError** error) {
+  g_return_val_if_fail(g_task_is_valid(result, self), FALSE);
+  return g_task_propagate_boolean(G_TASK(result), error);
+}
+
 gboolean memio_webkit_post_shared_buffer_finish(MemioWebkit* self, GAsyncResult* result, GError** error) {
   g_return_val_if_fail(g_task_is_valid(result, self), FALSE);
   return g_task_propagate_boolean(G_TASK(result), error);

@@ -28,6 +28,11 @@ inline constexpr const char* read_only_access = "read-only";
 inline constexpr const char* read_write_access = "read-write";
 inline constexpr const char* taken_message = "memio.taken";
 
+// From the application to a document: wait until a script has read a region. Parameters: frame, region, sequence.
+// Answered with `taken` or with `refused`.
+inline constexpr const char* await_read_message = "memio.await-read";
+inline constexpr const char* await_read_type = "(tst)";
+
 // What chrome.webview.postMessage() sends. Parameters: frame (0: the main frame), the frame's address (empty for the main
 // frame, as above), JSON.
 inline constexpr const char* from_page_message = "memio.from-page";

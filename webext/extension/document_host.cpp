@@ -16,7 +16,7 @@ void refuse(WebKitUserMessage* message, const char* error, const char* text) {
 
 void refuse_left(WebKitUserMessage* message) {
   refuse(message, std::string(error_name(Errc::disconnected)).c_str(),
-         "the document was left before a script had the buffer");
+         "the document was left before that came");
 }
 
 }  // namespace
@@ -27,7 +27,8 @@ std::optional<std::uint64_t> DocumentSession::frame_of(WebKitUserMessage* messag
   const auto is = [&](const char* what, const char* type) {
     return name == what && parameters && g_variant_is_of_type(parameters, G_VARIANT_TYPE(type));
   };
-  if (!is(post_message, post_type) && !is(to_page_message, to_page_type)) return std::nullopt;
+  if (!is(post_message, post_type) && !is(await_read_message, await_read_type) && !is(to_page_message, to_page_type))
+    return std::nullopt;
   const VariantPtr frame(g_variant_get_child_value(parameters, 0));
   return g_variant_get_uint64(frame.get());
 }
@@ -39,22 +40,37 @@ bool DocumentSession::shows_in(WebKitWebPage* page, std::uint64_t frame) const n
 
 void DocumentSession::host_message(WebKitUserMessage* message) {
   const JsValue target = handlers();
-  if (std::string_view(webkit_user_message_get_name(message)) == post_message) {
+  const std::string_view name = webkit_user_message_get_name(message);
+  if (name == to_page_message) {
+    if (target) take_web_message(message, target.get());
+  } else if (!target) {
+    refuse_left(message);
+  } else if (name == post_message) {
     take_post(message, target.get());
-    return;
+  } else {
+    take_wait(message, target.get());
   }
-  if (!target) return;
+  if (target) jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
+void DocumentSession::take_web_message(WebKitUserMessage* message, JSCValue* target) {
   const char* json = nullptr;
   g_variant_get(webkit_user_message_get_parameters(message), "(t&s)", nullptr, &json);
-  const JsValue result(jsc_value_object_invoke_method(target.get(), "webMessage", G_TYPE_STRING, json, G_TYPE_NONE));
-  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+  const JsValue result(jsc_value_object_invoke_method(target, "webMessage", G_TYPE_STRING, json, G_TYPE_NONE));
+}
+
+void DocumentSession::take_wait(WebKitUserMessage* message, JSCValue* target) {
+  const std::uint64_t number = ++last_post_;
+  posts_.emplace(number, share(message));
+  const char* region = nullptr;
+  guint64 sequence = 0;
+  g_variant_get(webkit_user_message_get_parameters(message), "(t&st)", nullptr, &region, &sequence);
+  const JsValue result(jsc_value_object_invoke_method(target, "awaitRead", G_TYPE_DOUBLE, static_cast<double>(number),
+                                                      G_TYPE_STRING, region, G_TYPE_DOUBLE,
+                                                      static_cast<double>(sequence), G_TYPE_NONE));
 }
 
 void DocumentSession::take_post(WebKitUserMessage* message, JSCValue* target) {
-  if (!target) {
-    refuse_left(message);
-    return;
-  }
   const std::uint64_t post = ++last_post_;
   posts_.emplace(post, share(message));
   const char* region = nullptr;
@@ -64,7 +80,6 @@ void DocumentSession::take_post(WebKitUserMessage* message, JSCValue* target) {
   const JsValue result(jsc_value_object_invoke_method(target, "posted", G_TYPE_DOUBLE, static_cast<double>(post),
                                                       G_TYPE_STRING, region, G_TYPE_STRING, access, G_TYPE_STRING,
                                                       json, G_TYPE_NONE));
-  jsc_context_clear_exception(jsc_value_get_context(target));
 }
 
 void DocumentSession::refuse_posts() noexcept {

@@ -127,6 +127,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
   void window_gone(std::uint64_t handle) noexcept;
+  void take_web_message(WebKitUserMessage* message, JSCValue* target);
+  void take_wait(WebKitUserMessage* message, JSCValue* target);
   void take_post(WebKitUserMessage* message, JSCValue* target);
   void refuse_posts() noexcept;
   // The runtime's handlers, if the document still has them.
@@ -152,7 +154,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   std::uint64_t last_call_ = 0;
   std::map<std::uint64_t, Unanswered> calls_;  // the oldest first
   guint deadline_ = 0;                         // the timer's source
-  // Buffers that the application has posted and no script has yet.
+  // What the application has posted or waits for, and no script has yet.
   std::uint64_t last_post_ = 0;
   std::map<std::uint64_t, ObjectPtr<WebKitUserMessage>> posts_;
   std::vector<Answer> answers_;

@@ -143,6 +143,25 @@ MEMIO_WEBKIT_API gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitW
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_ATTACHED
 MEMIO_WEBKIT_API gboolean memio_webkit_attach_view(MemioWebkit* self, WebKitWebView* view, GError** error);
 
+// memio_webkit_await_read:
+// @frame: 0 for the page's main frame, or a frame's number as MemioWebkit::web-message gives it
+// @region: the name of a region
+// @sequence: which publish, as memio_region_write() and the like return it
+// @cancellable: (nullable): stops waiting
+// @callback: called when a script has read it, or none will
+//
+// Waits until a script of the document has read this publish of the region with read(), or a later one: now or at any
+// time before. Costs the page nothing until then. What workers read is not noticed.
+MEMIO_WEBKIT_API void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region,
+                                              guint64 sequence, GCancellable* cancellable, GAsyncReadyCallback callback,
+                                              gpointer user_data);
+
+// memio_webkit_await_read_finish:
+//
+// Returns: %TRUE once it has been read; else %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT,
+// %MEMIO_WEBKIT_ERROR_NOT_TAKEN if the document is left or has no memio, or %G_IO_ERROR_CANCELLED
+MEMIO_WEBKIT_API gboolean memio_webkit_await_read_finish(MemioWebkit* self, GAsyncResult* result, GError** error);
+
 // Pages that were written for WebView2 (the compatibility "webview2" of the policy) find chrome.webview. What follows is
 // the application's side of it.
 

@@ -16,25 +16,34 @@ struct Posted {
   std::string message;
 };
 
+template <auto finish>
+void on_finished(GObject* memio, GAsyncResult* result, gpointer data) {
+  const std::unique_ptr<std::shared_ptr<Posted>> held(static_cast<std::shared_ptr<Posted>*>(data));
+  GError* error = nullptr;
+  (*held)->taken = finish(MEMIO_WEBKIT(memio), result, &error);
+  const webext::ErrorPtr owned(error);
+  (*held)->done = true;
+  if (error && error->domain == MEMIO_WEBKIT_ERROR) (*held)->code = error->code;
+  if (error) (*held)->message = error->message;
+}
+
 class WebView2 : public WebKitTest {
  protected:
   void SetUp() override {
     ASSERT_TRUE(memio_webkit_enable(memio_.get(), "https://app.local", "webview2", nullptr));
   }
 
+  std::shared_ptr<Posted> await_read(Browser& browser, const std::string& region, guint64 sequence) {
+    auto posted = std::make_shared<Posted>();
+    memio_webkit_await_read(memio_.get(), browser.view(), 0, region.c_str(), sequence, nullptr,
+                            on_finished<memio_webkit_await_read_finish>, new std::shared_ptr<Posted>(posted));
+    return posted;
+  }
   std::shared_ptr<Posted> post(Browser& browser, const std::string& region, MemioWebkitBufferAccess access,
                                const char* json = nullptr, guint64 frame = 0, GCancellable* cancellable = nullptr) {
     auto posted = std::make_shared<Posted>();
-    const auto finished = +[](GObject* memio, GAsyncResult* result, gpointer data) {
-      const std::unique_ptr<std::shared_ptr<Posted>> held(static_cast<std::shared_ptr<Posted>*>(data));
-      GError* error = nullptr;
-      (*held)->taken = memio_webkit_post_shared_buffer_finish(MEMIO_WEBKIT(memio), result, &error);
-      const webext::ErrorPtr owned(error);
-      (*held)->done = true;
-      if (error && error->domain == MEMIO_WEBKIT_ERROR) (*held)->code = error->code;
-      if (error) (*held)->message = error->message;
-    };
-    memio_webkit_post_shared_buffer(memio_.get(), browser.view(), frame, region.c_str(), access, json, cancellable, finished,
+    memio_webkit_post_shared_buffer(memio_.get(), browser.view(), frame, region.c_str(), access, json, cancellable,
+                                    on_finished<memio_webkit_post_shared_buffer_finish>,
                                     new std::shared_ptr<Posted>(posted));
     return posted;
   }
@@ -229,6 +238,34 @@ TEST_F(WebView2, TakingItLaterIsTakingIt) {
   EXPECT_EQ(browser.run("return kept.getBuffer().byteLength;"), 1);
   ASSERT_TRUE(wait_for(posted));
   EXPECT_TRUE(posted->taken);
+}
+
+TEST_F(WebView2, TheApplicationLearnsWhatWasRead) {
+  auto region = make_region("t/seen");
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  const auto before = await_read(browser, "t/seen", 1);
+  ASSERT_EQ(browser.run("globalThis.region = await memio.open('t/seen'); return region.read().sequence;"), 0);
+  EXPECT_FALSE(before->done) << "what was read is older";
+  ASSERT_TRUE(publish(region, "1"));
+  ASSERT_TRUE(publish(region, "2"));
+  ASSERT_EQ(browser.run("return region.sequence;"), 2);
+  EXPECT_FALSE(before->done) << "looking is not reading";
+  ASSERT_EQ(browser.run("const s = region.read(); s.release(); return s.sequence;"), 2);
+  ASSERT_TRUE(wait_for(before));
+  EXPECT_TRUE(before->taken) << before->message;
+  const auto after = await_read(browser, "t/seen", 2);
+  ASSERT_TRUE(wait_for(after));
+  EXPECT_TRUE(after->taken) << "it was read already";
+  const auto never = await_read(browser, "t/seen", 3);
+  ASSERT_EQ(browser.run("return region.read().sequence;"), 2);
+  EXPECT_FALSE(never->done);
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_TRUE(wait_for(never));
+  EXPECT_EQ(never->code, MEMIO_WEBKIT_ERROR_NOT_TAKEN) << never->message;
+  const auto bad = await_read(browser, "../x", 1);
+  ASSERT_TRUE(wait_for(bad));
+  EXPECT_EQ(bad->code, MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT);
 }
 
 TEST_F(WebView2, MessagesGoBothWays) {

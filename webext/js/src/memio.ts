@@ -8,6 +8,7 @@ import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
 import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
 import { Buffer } from './primordials.js';
+import { ReadWaits } from './read_waits.js';
 import { Region, type RegionOwner } from './region.js';
 import { RegionMemory } from './region_memory.js';
 
@@ -69,6 +70,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #listened = new Set<Region>();
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
+  readonly #readWaits: ReadWaits;
   readonly #memioTauri: MemioTauri | undefined;
   readonly #webview2: WebView2 | undefined;
   readonly memio: Memio;
@@ -92,6 +94,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       MemioError,
     };
     this.memio = Object.freeze(Object.assign(new EventTarget(), api));
+    this.#readWaits = new ReadWaits((number) => native.taken(number));
     const { compatibility } = native.options;
     this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
     this.#webview2 = compatibility.includes('webview2') ? new WebView2(native, this.memio) : undefined;
@@ -126,6 +129,15 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       );
   }
 
+  awaitRead(number: number, name: string, sequence: number): void {
+    const open = [...this.#regions.values()].map((reference) => reference.deref());
+    this.#readWaits.add({ number, name, sequence }, open.filter((region) => region?.name === name) as Region[]);
+  }
+
+  read(region: Region, sequence: number): void {
+    this.#readWaits.read(region, sequence);
+  }
+
   webMessage(json: string): void {
     this.#webview2?.message(json);
   }
@@ -146,6 +158,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 
   reconnected(): void {
     this.memio.dispatchEvent(new Event('reconnected'));
+    void this.#memioTauri?.look();
   }
 
   /** The document goes, perhaps to come back: everything that is open ends. */
@@ -155,6 +168,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     for (const region of this.#regions.values()) region.deref()?.closedByNative();
     this.#regions.clear();
     this.#listened.clear();
+    this.#readWaits.forget();
     this.#memioTauri?.forget();
     this.#webview2?.forget();
     this.#native.suspend();
@@ -199,6 +213,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     const region = Region.make(native, { handle, access, info, memory, owner: this });
     this.#regions.set(handle, new WeakRef(region));
     this.#forgotten.register(region, handle, region);
+    this.#readWaits.expect(region);
     return region;
   }
 }

@@ -68,7 +68,7 @@ export interface Native {
   wake(handle: number): void;
   close(handle: number): void;
 
-  /** Answers of a buffer that the application has posted: a script has it, or none will. */
+  /** Answers of what the application has posted or waits for: a script has it, or none will. */
   taken(post: number): void;
   refusePost(post: number, error: string, message: string): void;
   /** Sends the application a message, as JSON. */
@@ -92,6 +92,8 @@ export interface Handlers {
   windowGone(handle: number): void;
   /** The application posts a region as a shared buffer. */
   posted(post: number, name: string, access: string, json: string): void;
+  /** The application waits for a script to read this publish of a region; answered by Native.taken(). */
+  awaitRead(number: number, name: string, sequence: number): void;
   /** The application sends a message. */
   webMessage(json: string): void;
 }

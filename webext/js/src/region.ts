@@ -30,6 +30,8 @@ export interface RegionOwner {
   /** The region has listeners: it must live, even if nobody holds it. */
   listening(handle: number, region: Region): void;
   closed(handle: number, region: Region): void;
+  /** The region was read, and somebody waits for that: see reportReadOf(). */
+  read(region: Region, sequence: number): void;
 }
 
 const fromRuntime = Symbol('only the runtime makes regions');
@@ -53,6 +55,7 @@ export class Region extends EventTarget {
   #memory: RegionMemory | undefined;
   #reader: Reader | undefined;
   #lastRead = 0;
+  #reported = Infinity;
   #subscribed = false;
   #begun = -1;
 
@@ -115,6 +118,7 @@ export class Region extends EventTarget {
   read(): Snapshot {
     const leased = this.#open().lease();
     this.#lastRead = leased.sequence;
+    if (leased.sequence >= this.#reported) this.#owner.read(this, leased.sequence);
     return new Snapshot(leased, this.#releaseSlot);
   }
 
@@ -168,6 +172,12 @@ export class Region extends EventTarget {
     this.#check(this.#native.subscribe(this.#handle, this.#lastRead));
     this.#subscribed = true;
     this.#owner.listening(this.#handle, this);
+  }
+
+  /** @internal From now on reading this sequence or a later one is reported; at once if it has been read. Infinity: none. */
+  reportReadOf(sequence: number): void {
+    this.#reported = sequence;
+    if (this.#lastRead >= sequence) this.#owner.read(this, this.#lastRead);
   }
 
   /** @internal The extension has closed the handle, or is about to. */
