@@ -71,6 +71,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
   readonly #readWaits: ReadWaits;
+  readonly #commands: Commands;
   readonly #memioTauri: MemioTauri | undefined;
   readonly #webview2: WebView2 | undefined;
   readonly memio: Memio;
@@ -98,7 +99,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     const { compatibility } = native.options;
     this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
     this.#webview2 = compatibility.includes('webview2') ? new WebView2(native, this.memio) : undefined;
-    const commands = new Commands(this.memio, this.#webview2);
+    const commands = (this.#commands = new Commands(this.memio, this.#webview2));
     void this.#memioTauri?.look();
     this.#webview2?.install();
   }
@@ -169,6 +170,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     this.#regions.clear();
     this.#listened.clear();
     this.#readWaits.forget();
+    this.#commands.forget();
     this.#memioTauri?.forget();
     this.#webview2?.forget();
     this.#native.suspend();

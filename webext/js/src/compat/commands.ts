@@ -20,10 +20,18 @@ export class Commands {
   readonly #webview2: WebView2 | undefined;
   /** What is being filled, by the region it is for. */
   readonly #uploads = new Map<string, ArrayBuffer>();
+  /** Regions that the page has created: they last while somebody has them open, so it has. */
+  readonly #created = new Set<Region>();
 
   constructor(memio: Memio, webview2: WebView2 | undefined) {
     this.#memio = memio;
     this.#webview2 = webview2;
+  }
+
+  /** The document goes; its regions are closed already. */
+  forget(): void {
+    this.#uploads.clear();
+    this.#created.clear();
   }
 
   async run(command: unknown, given: unknown): Promise<unknown> {
@@ -40,9 +48,8 @@ export class Commands {
 
   readonly #table: Record<string, Command> = {
     create_shared_buffer_windows: async ({ name, size }) => {
-      const made = await this.#memio.create(text(name), { capacity: wholeNumber(size, 'size'), slots: 1 });
-      // It is the document's, and ends with it, as with the handle that is open here.
-      this.#created.add(made);
+      const capacity = wholeNumber(size, 'size');
+      this.#created.add(await this.#memio.create(text(name), { capacity, slots: 1, lifetime: 'linger' }));
     },
     list_shared_buffers_windows: async () => (await this.#memio.list()).map((info) => info.name),
     has_shared_buffer: async ({ name }) => {
@@ -82,8 +89,6 @@ export class Commands {
       return { name: region, version, size, posted: true };
     },
   };
-
-  readonly #created = new Set<Region>();
 
   #needWebView2(): WebView2 {
     if (this.#webview2 === undefined)
