@@ -40,9 +40,14 @@ GError* check_json(const char* json, const char* what) {
   return invalid_argument(std::string(what) + " is JSON, which \"" + json + "\" is not");
 }
 
-GError* check_post(WebKitWebView* view, const char* region, MemioWebkitBufferAccess access, const char* json) {
+GError* check_target(WebKitWebView* view, const char* region) {
   if (GError* error = check_view(view)) return error;
-  if (const auto checked = check_name(region); !checked) return invalid_argument(checked.error().text());
+  const auto checked = check_name(region);
+  return checked ? nullptr : invalid_argument(checked.error().text());
+}
+
+GError* check_post(WebKitWebView* view, const char* region, MemioWebkitBufferAccess access, const char* json) {
+  if (GError* error = check_target(view, region)) return error;
   if (!access_word(access)) return invalid_argument("access is MEMIO_WEBKIT_BUFFER_READ_ONLY or _READ_WRITE");
   return json && *json ? check_json(json, "the additional data of a shared buffer") : nullptr;
 }
@@ -131,9 +136,7 @@ void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 fra
   g_return_if_fail(MEMIO_IS_WEBKIT(self) && WEBKIT_IS_WEB_VIEW(view) && region);
   ObjectPtr<GTask> task(g_task_new(self, cancellable, callback, user_data));
   g_task_set_source_tag(task.get(), reinterpret_cast<gpointer>(memio_webkit_await_read));
-  GError* error = check_view(view);
-  if (const auto checked = check_name(region); !error && !checked) error = invalid_argument(checked.error().text());
-  if (error) {
+  if (GError* error = check_target(view, region)) {
     g_task_return_error(task.get(), error);
     return;
   }
