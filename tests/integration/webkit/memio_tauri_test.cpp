@@ -95,10 +95,11 @@ TEST_F(MemioTauri, TheOtherFunctionsOfTheClientWork) {
     const before = await memioRead('files/one');
     const written = await memioWrite('files/one', new Uint8Array([1, 2, 3]));
     const read = await memioRead('files/one');
+    const first = [...read.data];  // the data itself is live
     const stale = await memioRead('files/one', read.version);
     const uploaded = await memioUploadFile('files/one', new File(['in a file'], 'a.txt'));
     const whole = client.readSharedBuffer('files/one');
-    return [before, written.success, written.bytesWritten, String(written.version), [...read.data], read.length, stale,
+    return [before, written.success, written.bytesWritten, String(written.version), first, read.length, stale,
       uploaded.success, uploaded.bytesWritten, new TextDecoder().decode((await memioRead('files/one')).data),
       whole.byteLength, whole.byteOffset];
   )js"),

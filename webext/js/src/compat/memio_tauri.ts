@@ -2,7 +2,8 @@
 // The globals that MemioTauri's WebKit extension gives its pages on Linux, over memio's regions.
 //
 // They are synchronous, so everything is opened ahead of time: every region that the page may read, for reading, and a
-// second time for writing where it may. The globals appear once that is done; until then MemioTauri's client waits.
+// second time for writing where it may. The globals appear once that is done; until then MemioTauri's client waits. What comes
+// later is looked for when a page asks for a list, or for a name that is not there.
 //
 // A region appears as a Uint8Array over one slot, header and payload up to the capacity, in the shared memory. Only
 // regions laid out as memio64 do, because that is the one layout these pages know.
@@ -39,7 +40,7 @@ export class MemioTauri {
     this.#memio = memio;
   }
 
-  /** Opens what there is, and then goes on doing so. */
+  /** Opens what there is now and was not before, and closes what is not there any more. */
   async look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
@@ -113,6 +114,11 @@ export class MemioTauri {
     }
   }
 
+  list(): string[] {
+    void this.look();
+    return [...this.#shown.keys()];
+  }
+
   #find(name: unknown): ShownRegion | undefined {
     const asked = name === undefined || name === null || name === '' ? defaultName : name;
     if (typeof asked !== 'string') return undefined;
@@ -127,7 +133,7 @@ export class MemioTauri {
     const globals = {
       memioSharedBuffer: (name?: unknown) => this.buffer(name),
       memioWriteSharedBuffer: (name?: unknown, data?: unknown) => this.write(name, data),
-      memioListBuffers: () => [...this.#shown.keys()],
+      memioListBuffers: () => this.list(),
       __memioSharedBuffers: this.#buffers,
       __memioSharedManifest: { version: 1, buffers: this.#manifest },
     };

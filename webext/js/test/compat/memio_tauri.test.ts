@@ -68,7 +68,7 @@ describe('the globals', () => {
     await settled();
     expect(globals.memioSharedBuffer('late')).not.toBe(null);
     broker.regions.delete('state');
-    globals.memioSharedBuffer('none');
+    globals.memioListBuffers();
     await settled();
     expect([globals.memioSharedBuffer('state'), broker.open('state')]).toEqual([null, 0]);
   });
