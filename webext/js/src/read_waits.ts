@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Region } from './region.js';
+import { type Region, reportReadOf } from './region.js';
 
 interface Wait {
   readonly number: number;
@@ -27,7 +27,7 @@ export class ReadWaits {
   /** Tells a region what to look out for; at once done if it has been read already. */
   expect(region: Region): void {
     const lowest = Math.min(...this.#waits.filter((wait) => wait.name === region.name).map((wait) => wait.sequence));
-    region.reportReadOf(lowest);
+    reportReadOf(region, lowest);
   }
 
   /** A region was read that somebody waits for. */

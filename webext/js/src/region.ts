@@ -30,9 +30,17 @@ export interface RegionOwner {
   /** The region has listeners: it must live, even if nobody holds it. */
   listening(handle: number, region: Region): void;
   closed(handle: number, region: Region): void;
-  /** The region was read, and somebody waits for that: see reportReadOf(). */
+  /** The region was read, and somebody waits for that: see reportReadOf. */
   read(region: Region, sequence: number): void;
 }
+
+// What the rest of the runtime may do with a region and the page may not: pages have the class Region, so these are no
+// members of it.
+
+/** What a region is made of, for the layers in compat/, which show regions their own ways. Throws if it is closed. */
+export let partsOf: (region: Region) => { handle: number; memory: RegionMemory; reader: Reader };
+/** From now on reading this sequence or a later one is told to the owner; at once if it has been read. Infinity: none. */
+export let reportReadOf: (region: Region, sequence: number) => void;
 
 const fromRuntime = Symbol('only the runtime makes regions');
 
@@ -59,6 +67,14 @@ export class Region extends EventTarget {
   #subscribed = false;
   #begun = -1;
 
+  static {
+    partsOf = (region) => ({ handle: region.#handle, reader: region.#open(), memory: region.#memory! });
+    reportReadOf = (region, sequence) => {
+      region.#reported = sequence;
+      if (region.#lastRead >= sequence) region.#owner.read(region, region.#lastRead);
+    };
+  }
+
   /** @internal */
   constructor(key: typeof fromRuntime, native: Native, parts: OpenParts) {
     if (key !== fromRuntime) throw new TypeError('Regions come from memio.open() and memio.create()');
@@ -79,11 +95,6 @@ export class Region extends EventTarget {
   /** @internal */
   static make(native: Native, parts: OpenParts): Region {
     return new Region(fromRuntime, native, parts);
-  }
-
-  /** @internal For the layers in compat/, which show regions their own ways. Throws if it is closed. */
-  static partsOf(region: Region): { handle: number; memory: RegionMemory; reader: Reader } {
-    return { handle: region.#handle, memory: region.#memory!, reader: region.#open() };
   }
 
   get name(): string {
@@ -172,12 +183,6 @@ export class Region extends EventTarget {
     this.#check(this.#native.subscribe(this.#handle, this.#lastRead));
     this.#subscribed = true;
     this.#owner.listening(this.#handle, this);
-  }
-
-  /** @internal From now on reading this sequence or a later one is reported; at once if it has been read. Infinity: none. */
-  reportReadOf(sequence: number): void {
-    this.#reported = sequence;
-    if (this.#lastRead >= sequence) this.#owner.read(this, this.#lastRead);
   }
 
   /** @internal The extension has closed the handle, or is about to. */

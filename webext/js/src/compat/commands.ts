@@ -7,7 +7,7 @@ import { MemioError } from '../errors.js';
 import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
 import { Buffer, Bytes, hasOwn, lengthOfBuffer, toJson } from '../primordials.js';
-import { Region } from '../region.js';
+import type { Region } from '../region.js';
 import type { WebView2 } from './webview2.js';
 
 type Arguments = Record<string, unknown>;

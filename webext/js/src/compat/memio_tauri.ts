@@ -18,7 +18,7 @@ import { isClassic, magicHighWord, magicLowWord } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
 import { Bytes, defineProperty, microtask } from '../primordials.js';
-import { Region } from '../region.js';
+import { partsOf, type Region } from '../region.js';
 import { fence } from '../region_memory.js';
 
 /** What the client asks for if it is not told a name. */
@@ -170,7 +170,7 @@ class ShownRegion {
   get length(): number {
     if (this.#reader.closed) return 0;
     try {
-      return Region.partsOf(this.#reader).reader.length;
+      return partsOf(this.#reader).reader.length;
     } catch {
       return 0;
     }
@@ -207,7 +207,7 @@ class ShownRegion {
       this.#slot = 0;
       return;
     }
-    const { reader } = Region.partsOf(this.#reader);
+    const { reader } = partsOf(this.#reader);
     if (this.#leased && reader.sequence === this.#sequence) return;
     this.#releaseLease();
     const leased = reader.lease();
@@ -217,19 +217,19 @@ class ShownRegion {
   }
 
   #endLease(): void {
-    if (this.#leased && !this.#reader.closed && Region.partsOf(this.#reader).reader.sequence !== this.#sequence)
+    if (this.#leased && !this.#reader.closed && partsOf(this.#reader).reader.sequence !== this.#sequence)
       this.#releaseLease();
   }
 
   #releaseLease(): void {
     if (!this.#leased) return;
     this.#leased = false;
-    const { handle, reader } = Region.partsOf(this.#reader);
+    const { handle, reader } = partsOf(this.#reader);
     if (reader.release(this.#slot)) this.#native.wake(handle);
   }
 
   #window(slot: number): Uint8Array<ArrayBuffer> {
-    const { handle, memory } = Region.partsOf(this.#reader);
+    const { handle, memory } = partsOf(this.#reader);
     const { stride, capacity } = memory.geometry;
     const window = this.#native.window(handle, slot * stride, headerSize + capacity);
     if (isNativeError(window)) throw new Error(window.message);
@@ -240,7 +240,7 @@ class ShownRegion {
   #publishStores(): void {
     if (this.#writer === undefined || this.#slot < 0 || this.#reader.closed || this.#writer.closed) return;
     if (!this.#headerIsThePages()) return;
-    const { handle, memory } = Region.partsOf(this.#reader);
+    const { handle, memory } = partsOf(this.#reader);
     const { magicLow, magicHigh, capacity } = memory.geometry;
     const word = (index: number) => memory.headerWord(this.#slot, index);
     const length = word(5) === 0 ? word(4) : capacity + 1;
@@ -257,8 +257,8 @@ class ShownRegion {
 
   /** Whether the header in the page's private memory is another than that in the region. */
   #headerIsThePages(): boolean {
-    const mine = Region.partsOf(this.#reader).memory;
-    const shared = Region.partsOf(this.#writer!).memory;
+    const mine = partsOf(this.#reader).memory;
+    const shared = partsOf(this.#writer!).memory;
     const differs = () => {
       for (let word = 0; word < 6; ++word)
         if (mine.headerWord(this.#slot, word) !== shared.headerWord(this.#slot, word)) return true;

@@ -10,7 +10,7 @@ import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
 import { defineProperty, detach, hasOwn, parseJson, toJson } from '../primordials.js';
-import { Region } from '../region.js';
+import { partsOf, type Region } from '../region.js';
 
 /** How script may use a posted buffer; what the application calls it in its messages. */
 export type PostedAccess = 'read-only' | 'read-write';
@@ -85,7 +85,7 @@ export class WebView2 {
   }
 
   #lend(region: Region, access: PostedAccess): () => ArrayBuffer {
-    const { handle, memory, reader } = Region.partsOf(region);
+    const { handle, memory, reader } = partsOf(region);
     const { geometry } = memory;
     if (access === 'read-write' && !isClassic(region.info)) {
       region.close();
