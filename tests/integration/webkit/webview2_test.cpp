@@ -381,9 +381,9 @@ TEST_F(WebView2, HostilePagesGetErrors) {
   // The page's own built-ins are not used. (The answer of run() is made with JSON.stringify, so that comes first.)
   ASSERT_EQ(browser.run(R"js(
     const bad = () => { throw new Error('tampered'); };
+    Object.defineProperty(ArrayBuffer.prototype, 'byteLength', { get: bad });
     for (const [o, k] of [[JSON, 'parse'], [Object, 'defineProperty'], [Object, 'hasOwn'], [Event.prototype, 'constructor'],
                           [ArrayBuffer.prototype, 'transfer'], [Uint8Array.prototype, 'set'], [Reflect, 'apply']]) o[k] = bad;
-    Object.defineProperty(ArrayBuffer.prototype, 'byteLength', { get: bad });
     return 1;
   )js"),
             1);
