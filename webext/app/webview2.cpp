@@ -2,8 +2,8 @@
 // The application's side of chrome.webview: posting regions as shared buffers, and messages both ways.
 //
 // Posting opens nothing here. The page is told the region's name and opens it on its own connection, so it gets what
-// its grants allow and no more. That its script has the buffer comes back as the reply to the message; so does the page's
-// end.
+// its grants allow and no more. That its script has the buffer comes back as the reply to the message; so does the
+// page's end.
 #include "webview2.h"
 
 #include <nlohmann/json.hpp>
@@ -127,12 +127,14 @@ void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, gui
     return;
   }
   WebKitUserMessage* message = webkit_user_message_new(
-      post_message, g_variant_new(post_type, frame, region, access_word(access), additional_data ? additional_data : ""));
+      post_message,
+      g_variant_new(post_type, frame, region, access_word(access), additional_data ? additional_data : ""));
   webkit_web_view_send_message_to_page(view, message, cancellable, on_answer, task.release());
 }
 
-void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region, guint64 sequence,
-                             GCancellable* cancellable, GAsyncReadyCallback callback, gpointer user_data) {
+void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region,
+                             guint64 sequence, GCancellable* cancellable, GAsyncReadyCallback callback,
+                             gpointer user_data) {
   g_return_if_fail(MEMIO_IS_WEBKIT(self) && WEBKIT_IS_WEB_VIEW(view) && region);
   ObjectPtr<GTask> task(g_task_new(self, cancellable, callback, user_data));
   g_task_set_source_tag(task.get(), reinterpret_cast<gpointer>(memio_webkit_await_read));
@@ -164,7 +166,8 @@ gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, g
     g_propagate_error(error, wrong);
     return FALSE;
   }
-  webkit_web_view_send_message_to_page(view, webkit_user_message_new(to_page_message, g_variant_new(to_page_type, frame, json)),
-                                       nullptr, nullptr, nullptr);
+  webkit_web_view_send_message_to_page(
+      view, webkit_user_message_new(to_page_message, g_variant_new(to_page_type, frame, json)), nullptr, nullptr,
+      nullptr);
   return TRUE;
 }

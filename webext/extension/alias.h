@@ -42,10 +42,10 @@ class Alias {
   Alias& operator=(Alias&&) = delete;
   ~Alias();
 
-  // Another ArrayBuffer, over exactly these bytes of the memory. Pages can do with it what they like, detach it and send it
-  // to a worker included; so it shares the ownership of the pages, which are not reused before it is gone as well. When
-  // this object ends it shows zeros. `gone` is called in the main thread once its memory has been let go, wherever that
-  // happened. Error: invalid_parameter if the memory has no such bytes.
+  // Another ArrayBuffer, over exactly these bytes of the memory. Pages can do with it what they like, detach it and
+  // send it to a worker included; so it shares the ownership of the pages, which are not reused before it is gone as
+  // well. When this object ends it shows zeros. `gone` is called in the main thread once its memory has been let go,
+  // wherever that happened. Error: invalid_parameter if the memory has no such bytes.
   [[nodiscard]] Result<ObjectPtr<JSCValue>> window(JSCContext* context, std::size_t offset, std::size_t length,
                                                    std::function<void()> gone) const;
   // Maps `parts` again: what was stored into read-only memory is gone. Error: system.

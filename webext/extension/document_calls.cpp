@@ -209,10 +209,10 @@ JsValue DocumentSession::window(JSCContext* context, const Arguments& arguments)
   const auto length = arguments.number(2);
   if (!offset || !length)
     return to_js(context, Error{Errc::misuse, 0, "an offset and a length are whole numbers of bytes"});
-  auto window = opened->data->window(
-      context, *offset, *length, [weak = weak_from_this(), handle = arguments.number(0).value_or(0)] {
-        if (const auto session = weak.lock()) session->window_gone(handle);
-      });
+  auto window = opened->data->window(context, *offset, *length,
+                                     [weak = weak_from_this(), handle = arguments.number(0).value_or(0)] {
+                                       if (const auto session = weak.lock()) session->window_gone(handle);
+                                     });
   if (!window) return to_js(context, window.error());
   return std::move(*window);
 }

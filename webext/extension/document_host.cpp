@@ -15,8 +15,7 @@ void refuse(WebKitUserMessage* message, const char* error, const char* text) {
 }
 
 void refuse_left(WebKitUserMessage* message) {
-  refuse(message, std::string(error_name(Errc::disconnected)).c_str(),
-         "the document was left before that came");
+  refuse(message, std::string(error_name(Errc::disconnected)).c_str(), "the document was left before that came");
 }
 
 }  // namespace
@@ -78,8 +77,8 @@ void DocumentSession::take_post(WebKitUserMessage* message, JSCValue* target) {
   const char* json = nullptr;
   g_variant_get(webkit_user_message_get_parameters(message), "(t&s&s&s)", nullptr, &region, &access, &json);
   const JsValue result(jsc_value_object_invoke_method(target, "posted", G_TYPE_DOUBLE, static_cast<double>(post),
-                                                      G_TYPE_STRING, region, G_TYPE_STRING, access, G_TYPE_STRING,
-                                                      json, G_TYPE_NONE));
+                                                      G_TYPE_STRING, region, G_TYPE_STRING, access, G_TYPE_STRING, json,
+                                                      G_TYPE_NONE));
 }
 
 void DocumentSession::refuse_posts() noexcept {
@@ -107,7 +106,8 @@ JsValue DocumentSession::post_web_message(JSCContext*, const Arguments& argument
   if (!g_utf8_validate(json->data(), static_cast<gssize>(json->size()), nullptr)) return {};
   const guint64 frame = address_.empty() ? 0 : webkit_frame_get_id(frame_.get());
   webkit_web_page_send_message_to_view(
-      page_.get(), webkit_user_message_new(from_page_message, g_variant_new(from_page_type, frame, address_.c_str(), json->c_str())),
+      page_.get(),
+      webkit_user_message_new(from_page_message, g_variant_new(from_page_type, frame, address_.c_str(), json->c_str())),
       nullptr, nullptr, nullptr);
   return {};
 }

@@ -48,16 +48,25 @@ JsValue make_native(JSCContext* context, const std::shared_ptr<DocumentSession>&
     Member member;
   };
   constexpr std::array functions = {
-      Function{"open", &DocumentSession::open},     Function{"create", &DocumentSession::create},
-      Function{"list", &DocumentSession::list},     Function{"stat", &DocumentSession::stat},
-      Function{"remove", &DocumentSession::remove}, Function{"alias", &DocumentSession::alias},
-      Function{"begin", &DocumentSession::begin},   Function{"commit", &DocumentSession::commit},
-      Function{"abort", &DocumentSession::abort},   Function{"subscribe", &DocumentSession::subscribe},
-      Function{"wake", &DocumentSession::wake},     Function{"close", &DocumentSession::close},
-      Function{"window", &DocumentSession::window}, Function{"mend", &DocumentSession::mend},
-      Function{"taken", &DocumentSession::taken},   Function{"refusePost", &DocumentSession::refuse_post},
+      Function{"open", &DocumentSession::open},
+      Function{"create", &DocumentSession::create},
+      Function{"list", &DocumentSession::list},
+      Function{"stat", &DocumentSession::stat},
+      Function{"remove", &DocumentSession::remove},
+      Function{"alias", &DocumentSession::alias},
+      Function{"begin", &DocumentSession::begin},
+      Function{"commit", &DocumentSession::commit},
+      Function{"abort", &DocumentSession::abort},
+      Function{"subscribe", &DocumentSession::subscribe},
+      Function{"wake", &DocumentSession::wake},
+      Function{"close", &DocumentSession::close},
+      Function{"window", &DocumentSession::window},
+      Function{"mend", &DocumentSession::mend},
+      Function{"taken", &DocumentSession::taken},
+      Function{"refusePost", &DocumentSession::refuse_post},
       Function{"postWebMessage", &DocumentSession::post_web_message},
-      Function{"suspend", &DocumentSession::leave}, Function{"resume", &DocumentSession::come_back},
+      Function{"suspend", &DocumentSession::leave},
+      Function{"resume", &DocumentSession::come_back},
   };
   JsValue object(jsc_value_new_object(context, nullptr, nullptr));
   for (const auto& function : functions) add(context, object.get(), function.name, session, function.member);

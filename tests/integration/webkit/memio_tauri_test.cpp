@@ -12,13 +12,14 @@ namespace {
 // A page with an import map, and the client that it imports, as an application would serve them.
 void serve(WebKitURISchemeRequest* request, gpointer) {
   const bool script = std::string_view(webkit_uri_scheme_request_get_path(request)) == "/memio-client.js";
-  std::string text = "<!doctype html><script type=importmap>{\"imports\": {\"memio-client\": \"/memio-client.js\"}}</script>";
+  std::string text =
+      "<!doctype html><script type=importmap>{\"imports\": {\"memio-client\": \"/memio-client.js\"}}</script>";
   if (script) {
     std::ifstream file(MEMIO_CLIENT_JS);
     text.assign(std::istreambuf_iterator<char>(file), {});
   }
-  const webext::ObjectPtr<GInputStream> stream(
-      g_memory_input_stream_new_from_data(g_strndup(text.data(), text.size()), static_cast<gssize>(text.size()), g_free));
+  const webext::ObjectPtr<GInputStream> stream(g_memory_input_stream_new_from_data(
+      g_strndup(text.data(), text.size()), static_cast<gssize>(text.size()), g_free));
   webkit_uri_scheme_request_finish(request, stream.get(), static_cast<gint64>(text.size()),
                                    script ? "text/javascript" : "text/html");
 }
@@ -147,13 +148,15 @@ TEST_F(MemioTauri, ProgramsThatKnowOnlyTheHeaderAreSeenToo) {
   ASSERT_TRUE(browser.load_uri("page://host/"));
   ASSERT_TRUE(wait_for_globals(browser));
   ASSERT_EQ(browser.run("globalThis.kept = memioSharedBuffer(); return kept[8];"), 0);
-  std::fstream file("/proc/self/fd/" + std::to_string(region->file_descriptor()), std::ios::in | std::ios::out | std::ios::binary);
+  std::fstream file("/proc/self/fd/" + std::to_string(region->file_descriptor()),
+                    std::ios::in | std::ios::out | std::ios::binary);
   const std::uint64_t header[] = {0x5455'5242'4F53'4852, 5, 3};
   file.seekp(64).write("raw", 3);
   file.seekp(0).write(reinterpret_cast<const char*>(header), sizeof header);
   file.flush();
-  EXPECT_EQ(browser.run("return [kept[8], String.fromCharCode(...kept.slice(64, 67)), __memioSharedManifest.buffers.state];"),
-            Json::parse(R"([5, "raw", {"length": 3}])"));
+  EXPECT_EQ(
+      browser.run("return [kept[8], String.fromCharCode(...kept.slice(64, 67)), __memioSharedManifest.buffers.state];"),
+      Json::parse(R"([5, "raw", {"length": 3}])"));
 }
 
 TEST_F(MemioTauri, RegionsComeAndGo) {
@@ -165,7 +168,9 @@ TEST_F(MemioTauri, RegionsComeAndGo) {
   ASSERT_TRUE(region);
   EXPECT_TRUE(run_until([&] { return browser.run("return memioSharedBuffer()?.length ?? 0;") == 164; }));
   ASSERT_TRUE(client_.remove("state"));
-  EXPECT_TRUE(run_until([&] { return browser.run("return [memioSharedBuffer(), memioListBuffers().length];") == Json::parse("[null, 0]"); }));
+  EXPECT_TRUE(run_until([&] {
+    return browser.run("return [memioSharedBuffer(), memioListBuffers().length];") == Json::parse("[null, 0]");
+  }));
   auto again = client_.create("state", {.capacity = 200});
   ASSERT_TRUE(again);
   EXPECT_TRUE(run_until([&] { return browser.run("return memioSharedBuffer()?.length ?? 0;") == 264; }));

@@ -29,9 +29,7 @@ void on_finished(GObject* memio, GAsyncResult* result, gpointer data) {
 
 class WebView2 : public WebKitTest {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(memio_webkit_enable(memio_.get(), "https://app.local", "webview2", nullptr));
-  }
+  void SetUp() override { ASSERT_TRUE(memio_webkit_enable(memio_.get(), "https://app.local", "webview2", nullptr)); }
 
   std::shared_ptr<Posted> await_read(Browser& browser, const std::string& region, guint64 sequence) {
     auto posted = std::make_shared<Posted>();
@@ -72,13 +70,14 @@ TEST_F(WebView2, APostedRegionArrivesAsAnArrayBufferOfItsLength) {
   const auto posted = post(browser, "t/post", read_only, R"({"kind": "greeting", "n": [1]})");
   ASSERT_TRUE(wait_for(posted));
   EXPECT_TRUE(posted->taken) << posted->message;
-  EXPECT_EQ(browser.run(R"js(
+  EXPECT_EQ(
+      browser.run(R"js(
     const {buffer, event} = got[0];
     const {getBuffer} = event;
     return [new TextDecoder().decode(buffer), buffer instanceof ArrayBuffer, buffer.resizable ?? false, event.additionalData,
       JSON.parse(event.additionalData).kind, event.source === chrome.webview, event instanceof Event, getBuffer() === buffer];
   )js"),
-            Json::parse(R"(["hello there", true, false, {"kind": "greeting", "n": [1]}, "greeting", true, true, true])"));
+      Json::parse(R"(["hello there", true, false, {"kind": "greeting", "n": [1]}, "greeting", true, true, true])"));
 }
 
 TEST_F(WebView2, TheBufferIsTheRegionsMemory) {
@@ -272,11 +271,11 @@ TEST_F(WebView2, MessagesGoBothWays) {
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
   std::vector<std::pair<std::string, std::string>> received;
-  const auto on_message = +[](MemioWebkit*, WebKitWebView*, guint64 frame, const char* json, const char* uri,
-                             gpointer data) {
-    EXPECT_EQ(frame, 0U);
-    static_cast<std::vector<std::pair<std::string, std::string>>*>(data)->emplace_back(json, uri);
-  };
+  const auto on_message =
+      +[](MemioWebkit*, WebKitWebView*, guint64 frame, const char* json, const char* uri, gpointer data) {
+        EXPECT_EQ(frame, 0U);
+        static_cast<std::vector<std::pair<std::string, std::string>>*>(data)->emplace_back(json, uri);
+      };
   g_signal_connect(memio_.get(), "web-message", G_CALLBACK(on_message), &received);
   ASSERT_EQ(browser.run(R"js(
     globalThis.heard = [];
@@ -408,7 +407,8 @@ TEST_F(WebView2, FramesInsideThePageHaveTheirOwn) {
     const bool inside = std::string_view(webkit_uri_scheme_request_get_path(request)) == "/inside";
     static constexpr std::string_view outer = "<!doctype html><iframe src='/inside'></iframe>";
     static constexpr std::string_view inner =
-        "<!doctype html><script>chrome.webview.addEventListener('sharedbufferreceived', e => chrome.webview.postMessage("
+        "<!doctype html><script>chrome.webview.addEventListener('sharedbufferreceived', e => "
+        "chrome.webview.postMessage("
         "new TextDecoder().decode(e.getBuffer()))); chrome.webview.postMessage('here')</script>";
     const std::string_view page = inside ? inner : outer;
     const webext::ObjectPtr<GInputStream> stream(
