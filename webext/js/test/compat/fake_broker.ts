@@ -40,7 +40,7 @@ export class FakeBroker {
 
   make(name: string, { slots = 4, capacity = 1000, layout = 'memio64' as Layout, writable = true } = {}): void {
     const info: RegionInfo = {
-      name, generation: 1, layout, slots, capacity, stride: pageSize, lifetime: 'session', exclusive: false, sequence: 0, handles: 0,
+      name, generation: 1, layout, slots, capacity, stride: pageSize, lifetime: 'session', exclusive: false, hugePages: false, sequence: 0, handles: 0,
     };
     this.regions.set(name, { info, writable, slot: 0, sequence: 0n, version: 0n, bytes: new Uint8Array() });
   }
