@@ -23,6 +23,7 @@
 #include "policy.h"
 #include "policy_file.h"
 #include "webkit_app.h"
+#include "webview2.h"
 
 using memio::UniqueFd;
 using namespace memio::webext;
@@ -59,7 +60,12 @@ static void memio_webkit_finalize(GObject* object) {
   G_OBJECT_CLASS(memio_webkit_parent_class)->finalize(object);
 }
 
-static void memio_webkit_class_init(MemioWebkitClass* type) { G_OBJECT_CLASS(type)->finalize = memio_webkit_finalize; }
+static void memio_webkit_class_init(MemioWebkitClass* type) {
+  G_OBJECT_CLASS(type)->finalize = memio_webkit_finalize;
+  add_web_message_signal(type);
+}
+
+bool memio::webext::is_attached(WebKitWebView* view) { return g_object_get_data(G_OBJECT(view), attached_key); }
 
 GType memio_webkit_rights_get_type(void) {
   static GType type = 0;
@@ -143,15 +149,20 @@ void reply(WebKitUserMessage* message, memio::Result<UniqueFd> socket) {
   webkit_user_message_send_reply(message, webkit_user_message_new_with_fd_list(connected_message, nullptr, fds.get()));
 }
 
-// What the rules grant to the frame at `inside` in the page at `page`; `inside` is empty for the main frame. That the
-// page is there is known; where a frame in it is, only its web process says.
-std::vector<memio::protocol::Grant> grants_of(const Policy& policy, const char* page, const char* inside) {
+// Where the frame at `inside` in the page at `page` is; `inside` is empty for the main frame. That the page is there is
+// known; where a frame in it is, only its web process says.
+std::optional<FrameAddress> address_of(const char* page, const char* inside) {
   auto main = Origin::of_uri(page);
-  if (!main) return {};
-  if (*inside == '\0') return policy.grants_of({std::move(*main), {}});
+  if (!main || *inside == '\0') return main ? std::optional(FrameAddress{std::move(*main), {}}) : std::nullopt;
   auto origin = Origin::of_uri(inside);
-  if (!origin) return {};
-  return policy.grants_of({std::move(*origin), {std::move(*main)}});
+  if (!origin) return std::nullopt;
+  return FrameAddress{std::move(*origin), {std::move(*main)}};
+}
+
+// What the rules grant to a frame.
+std::vector<memio::protocol::Grant> grants_of(const Policy& policy, const char* page, const char* inside) {
+  const auto frame = address_of(page, inside);
+  return frame ? policy.grants_of(*frame) : std::vector<memio::protocol::Grant>();
 }
 
 void connect_document(const App& app, WebKitWebView* view, WebKitUserMessage* message) {
@@ -180,6 +191,19 @@ void connect_document(const App& app, WebKitWebView* view, WebKitUserMessage* me
                          memio::Result<UniqueFd> socket) { reply(message.get(), std::move(socket)); });
 }
 
+void take_web_message(MemioWebkit* self, WebKitWebView* view, WebKitUserMessage* message) {
+  GVariant* parameters = webkit_user_message_get_parameters(message);
+  if (!parameters || !g_variant_is_of_type(parameters, G_VARIANT_TYPE(from_page_type))) return;
+  guint64 frame = 0;
+  const char* inside = nullptr;
+  const char* json = nullptr;
+  g_variant_get(parameters, "(t&s&s)", &frame, &inside, &json);
+  const auto* page = static_cast<const char*>(g_object_get_data(G_OBJECT(view), committed_key));
+  const auto address = address_of(page, inside);
+  if (!address || !self->app->policy.has_layer(*address, "webview2") || (frame == 0) != (*inside == '\0')) return;
+  web_message_came(self, view, frame, json, frame == 0 ? page : inside);
+}
+
 // --- WebKit's signals ---
 
 gboolean on_message(WebKitWebView* view, WebKitUserMessage* message, gpointer data) noexcept {
@@ -188,6 +212,8 @@ gboolean on_message(WebKitWebView* view, WebKitUserMessage* message, gpointer da
   try {
     if (name == connect_message)
       connect_document(*MEMIO_WEBKIT(data)->app, view, message);
+    else if (name == from_page_message)
+      take_web_message(MEMIO_WEBKIT(data), view, message);
     else
       refuse(message, {memio::Errc::protocol_violation, 0, "libmemio-webkit knows no message " + std::string(name)});
   } catch (const std::exception& error) {

@@ -68,4 +68,10 @@ std::vector<protocol::Grant> Policy::grants_of(const FrameAddress& frame) const 
   return grants;
 }
 
+bool Policy::has_layer(const FrameAddress& frame, std::string_view name) const {
+  return !grants_of(frame).empty() && std::ranges::any_of(rules_, [&](const Rule& rule) {
+    return std::ranges::count(rule.options.compatibility, name) != 0 && rule.frames.matches(frame);
+  });
+}
+
 }  // namespace memio::webext

@@ -32,6 +32,8 @@ class Policy {
 
   // All that the rules for this frame grant.
   [[nodiscard]] std::vector<protocol::Grant> grants_of(const FrameAddress& frame) const;
+  // Whether a compatibility layer is on for this frame, and it is granted anything.
+  [[nodiscard]] bool has_layer(const FrameAddress& frame, std::string_view name) const;
   [[nodiscard]] const std::vector<Rule>& rules() const noexcept { return rules_; }
 
  private:

@@ -76,6 +76,32 @@ Result<Alias> Alias::make(const Place& place, std::span<const Part> parts, Store
   return alias;
 }
 
+// JavaScriptCore takes these bytes as a buffer's because they are inside its Gigacage already.
+Result<ObjectPtr<JSCValue>> Alias::window(JSCContext* context, std::size_t offset, std::size_t length,
+                                          std::function<void()> gone) const {
+  if (offset > size_ || length > size_ - offset)
+    return fail(Errc::invalid_parameter, "there are no " + std::to_string(length) + " bytes from " +
+                                             std::to_string(offset) + " on in " + std::to_string(size_));
+  struct Held {
+    std::shared_ptr<const Memory> memory;
+    std::function<void()> gone;
+  };
+  // Called by the garbage collector, or in a worker's thread: what has to do with JavaScript is left to the main loop.
+  const auto let_go = +[](gpointer held) {
+    g_idle_add_full(
+        G_PRIORITY_DEFAULT,
+        [](gpointer data) -> gboolean {
+          static_cast<Held*>(data)->gone();
+          return G_SOURCE_REMOVE;
+        },
+        held, [](gpointer data) { delete static_cast<Held*>(data); });
+  };
+  ObjectPtr<JSCValue> window(jsc_value_new_array_buffer(context, buffer_start_ + offset_ + offset, length, let_go,
+                                                        new Held{memory_, std::move(gone)}));
+  if (!window) return fail(Errc::out_of_resources, "JavaScript has no memory for another ArrayBuffer");
+  return window;
+}
+
 std::byte* Alias::memory_of(JSCValue* buffer, std::size_t size) {
   gsize length = 0;
   std::byte* data = data_of(buffer, length);
@@ -83,8 +109,7 @@ std::byte* Alias::memory_of(JSCValue* buffer, std::size_t size) {
 }
 
 Alias::Alias(const Place& place, std::byte* buffer_start, std::size_t buffer_size, std::size_t offset)
-    : buffer_(share(place.buffer)),
-      owner_(place.owner ? share(place.owner) : nullptr),
+    : memory_(new Memory{share(place.buffer), place.owner ? share(place.owner) : nullptr}),
       buffer_start_(buffer_start),
       buffer_size_(buffer_size),
       offset_(offset) {}
@@ -92,12 +117,10 @@ Alias::Alias(const Place& place, std::byte* buffer_start, std::size_t buffer_siz
 Alias::Alias(Alias&& other) noexcept = default;
 
 Alias::~Alias() {
-  if (!buffer_ || size_ == 0) return;
+  if (!memory_ || size_ == 0) return;
   if (registered_) taken().erase(buffer_start_ + offset_ + size_);
   // If the pages cannot be put back, nobody may ever reuse them: the buffer is kept for good.
-  if (put_back(buffer_start_ + offset_, size_)) return;
-  static_cast<void>(buffer_.release());
-  static_cast<void>(owner_.release());
+  if (!put_back(buffer_start_ + offset_, size_)) new std::shared_ptr<const Memory>(std::move(memory_));
 }
 
 Result<void> Alias::map(const Part& part, std::byte* start, bool guarded) {

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -57,6 +59,14 @@ class Alias {
   Alias& operator=(Alias&&) = delete;
   ~Alias();
 
+  // Another ArrayBuffer, over exactly these bytes of the memory. Pages can do with it what they like, detach it and
+  // send it to a worker included; so it shares the ownership of the pages, which are not reused before it is gone as
+  // well. Stores through it are like any others: guarded, and undone by mend(). When this object ends it shows zeros.
+  // `gone` is called in the main thread once its memory has been let go, wherever that happened. Error:
+  // invalid_parameter if the memory has no such bytes.
+  [[nodiscard]] Result<ObjectPtr<JSCValue>> window(JSCContext* context, std::size_t offset, std::size_t length,
+                                                   std::function<void()> gone) const;
+
   // Where in the buffer the first part lies.
   [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
   // How many bytes all parts take up.
@@ -69,12 +79,17 @@ class Alias {
   Result<void> mend();
 
  private:
+  // What a buffer's pages belong to. Windows share it.
+  struct Memory {
+    ObjectPtr<JSCValue> buffer;
+    ObjectPtr<JSCValue> owner;
+  };
+
   Alias(const Place& place, std::byte* buffer_start, std::size_t buffer_size, std::size_t offset);
   Result<void> map(const Part& part, std::byte* start, bool guarded);
   Result<void> guard(StoreNote& note);
 
-  ObjectPtr<JSCValue> buffer_;  // empty after a move
-  ObjectPtr<JSCValue> owner_;
+  std::shared_ptr<const Memory> memory_;  // empty after a move
   std::byte* buffer_start_;
   std::size_t buffer_size_;
   std::size_t offset_;

@@ -116,6 +116,30 @@ JsValue DocumentSession::unmap(JSCContext*, const Arguments& arguments) {
   return {};
 }
 
+// window(handle, offset, length)
+JsValue DocumentSession::window(JSCContext* context, const Arguments& arguments) {
+  const OpenedRegion* opened = find(arguments);
+  if (!opened || !opened->slots) return to_js(context, closed_handle());
+  const auto offset = arguments.number(1);
+  const auto length = arguments.number(2);
+  if (!offset || !length)
+    return to_js(context, Error{Errc::misuse, 0, "an offset and a length are whole numbers of bytes"});
+  auto window = opened->slots->window(context, *offset, *length,
+                                      [weak = weak_from_this(), handle = arguments.number(0).value_or(0)] {
+                                        if (const auto session = weak.lock()) session->window_gone(handle);
+                                      });
+  if (!window) return to_js(context, window.error());
+  return std::move(*window);
+}
+
+void DocumentSession::window_gone(std::uint64_t handle) noexcept {
+  const JsValue target = regions_.contains(handle) ? handlers() : JsValue();
+  if (!target) return;
+  const JsValue result(jsc_value_object_invoke_method(target.get(), "windowGone", G_TYPE_DOUBLE,
+                                                      static_cast<double>(handle), G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
 // mend(handle)
 JsValue DocumentSession::mend(JSCContext* context, const Arguments& arguments) {
   OpenedRegion* opened = find(arguments);

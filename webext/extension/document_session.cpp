@@ -100,6 +100,7 @@ void DocumentSession::suspend() noexcept {
   calls_.clear();
   answers_.clear();
   watches_.clear();
+  refuse_posts();
   regions_.clear();
   link_.reset();
 }

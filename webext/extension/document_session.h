@@ -44,6 +44,13 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // Closes everything: leases, handles, connection; what was laid under buffers is gone when it returns.
   void suspend() noexcept;
 
+  // Which frame a message of the application's is for (0: the main one), if it is a shared buffer or a web message.
+  static std::optional<std::uint64_t> frame_of(WebKitUserMessage* message);
+  // Whether the document is the one that this frame of the page shows now.
+  [[nodiscard]] bool shows_in(WebKitWebPage* page, std::uint64_t frame) const noexcept;
+  // Takes such a message.
+  void host_message(WebKitUserMessage* message);
+
   // What the runtime calls (webext/js/src/native.ts). The value it gets back; null stands for undefined.
   JsValue open(JSCContext* context, const Arguments& arguments);
   JsValue create(JSCContext* context, const Arguments& arguments);
@@ -52,11 +59,12 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue remove(JSCContext* context, const Arguments& arguments);
   JsValue watch(JSCContext* context, const Arguments& arguments);
   JsValue unwatch(JSCContext* context, const Arguments& arguments);
-  // These five, in document_memory.cpp, lay memory under buffers.
+  // These six, in document_memory.cpp, lay memory under buffers.
   JsValue alias(JSCContext* context, const Arguments& arguments);
   JsValue share_memory(JSCContext* context, const Arguments& arguments);
   JsValue map_into(JSCContext* context, const Arguments& arguments);
   JsValue unmap(JSCContext* context, const Arguments& arguments);
+  JsValue window(JSCContext* context, const Arguments& arguments);
   JsValue mend(JSCContext* context, const Arguments& arguments);
   JsValue begin(JSCContext* context, const Arguments& arguments);
   JsValue commit(JSCContext* context, const Arguments& arguments);
@@ -64,6 +72,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue subscribe(JSCContext* context, const Arguments& arguments);
   JsValue wake(JSCContext* context, const Arguments& arguments);
   JsValue close(JSCContext* context, const Arguments& arguments);
+  JsValue taken(JSCContext* context, const Arguments& arguments);
+  JsValue refuse_post(JSCContext* context, const Arguments& arguments);
+  JsValue post_web_message(JSCContext* context, const Arguments& arguments);
   JsValue leave(JSCContext* context, const Arguments& arguments);      // native.suspend()
   JsValue come_back(JSCContext* context, const Arguments& arguments);  // native.resume()
 
@@ -129,6 +140,11 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   OpenedRegion* find(const Arguments& arguments);
   // Calls one of the runtime's handlers with a number and a value, or an error.
   void tell(const char* handler, std::uint64_t number, const Result<Json>& value);
+  void window_gone(std::uint64_t handle) noexcept;
+  void take_web_message(WebKitUserMessage* message, JSCValue* target);
+  void take_wait(WebKitUserMessage* message, JSCValue* target);
+  void take_post(WebKitUserMessage* message, JSCValue* target);
+  void refuse_posts() noexcept;
   // The runtime's handlers, if the document still has them.
   JsValue handlers() const;
   void tell(const char* handler);
@@ -159,6 +175,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   };
   // By the runtime's numbers; empty until they have begun.
   std::map<std::uint64_t, std::optional<OpenedWatch>> watches_;
+  // What the application has posted or waits for, and no script has yet.
+  std::uint64_t last_post_ = 0;
+  std::map<std::uint64_t, ObjectPtr<WebKitUserMessage>> posts_;
   std::vector<Answer> answers_;
   bool answering_soon_ = false;
 };

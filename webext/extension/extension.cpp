@@ -60,7 +60,38 @@ void Extension::window_object_cleared(WebKitScriptWorld* world, WebKitWebPage* p
   const ObjectPtr<JSCContext> context(webkit_frame_get_js_context_for_script_world(frame, world));
   const auto options = context ? look_up(frame, context.get()) : std::nullopt;
   if (!options) return;
-  if (auto session = DocumentSession::start(page, frame, context.get(), *options)) sessions_.push_back(session);
+  auto session = DocumentSession::start(page, frame, context.get(), *options);
+  if (!session) return;
+  sessions_.push_back(session);
+  listen_to(page);
+}
+
+void Extension::listen_to(WebKitWebPage* page) {
+  constexpr const char* listening_key = "memio-listening";
+  if (g_object_get_data(G_OBJECT(page), listening_key)) return;
+  g_object_set_data(G_OBJECT(page), listening_key, this);
+  const auto came = +[](WebKitWebPage* to, WebKitUserMessage* message, gpointer data) -> gboolean {
+    try {
+      return static_cast<Extension*>(data)->deliver(to, message);
+    } catch (const std::exception& error) {
+      g_warning("memio: %s", error.what());
+      return FALSE;
+    }
+  };
+  g_signal_connect(page, "user-message-received", G_CALLBACK(came), this);
+}
+
+// A message for a document that is not there is answered by WebKit: nobody has handled it.
+bool Extension::deliver(WebKitWebPage* page, WebKitUserMessage* message) {
+  const auto frame = DocumentSession::frame_of(message);
+  if (!frame) return false;
+  for (const auto& weak : sessions_) {
+    const auto session = weak.lock();
+    if (!session || !session->shows_in(page, *frame)) continue;
+    session->host_message(message);
+    return true;
+  }
+  return false;
 }
 
 // The documents before this one are gone, or kept for going back: either way their memory is not.

@@ -27,6 +27,9 @@ class Extension {
   void leave_documents_of(WebKitFrame* frame);
   // Whether any rule is for the frame's address. Asks nothing of the document, so that others notice nothing.
   bool may_be_granted(WebKitFrame* frame) const;
+  // Has the application's messages to this page come to deliver().
+  void listen_to(WebKitWebPage* page);
+  bool deliver(WebKitWebPage* page, WebKitUserMessage* message);
   // What is turned on for a document; none if it has no grants.
   std::optional<DocumentOptions> look_up(WebKitFrame* frame, JSCContext* context) const;
 

@@ -25,7 +25,7 @@
 // memio_webkit_set_socket_path() says otherwise. The extension is where it was installed, unless $MEMIO_WEBEXT_DIR
 // names another directory (with the extension for this API in it and nothing else).
 
-#include <glib-object.h>
+#include <gio/gio.h>
 
 G_BEGIN_DECLS
 
@@ -54,12 +54,16 @@ MEMIO_WEBKIT_API GType memio_webkit_rights_get_type(void);
 MEMIO_WEBKIT_API GQuark memio_webkit_error_quark(void);
 
 typedef enum {
-  MEMIO_WEBKIT_ERROR_INVALID_PATTERN,  // of an origin or of names; the message says how they look
-  MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,   // none, or bits that mean nothing
-  MEMIO_WEBKIT_ERROR_NO_EXTENSION,     // the directory of the web process extension is not there
-  MEMIO_WEBKIT_ERROR_ATTACHED,         // the context or view is attached already
-  MEMIO_WEBKIT_ERROR_INVALID_POLICY,   // of a file; the message says where, and what is expected there
-  MEMIO_WEBKIT_ERROR_INVALID_OPTION    // there is no such option; the message says which there are
+  MEMIO_WEBKIT_ERROR_INVALID_PATTERN,   // of an origin or of names; the message says how they look
+  MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,    // none, or bits that mean nothing
+  MEMIO_WEBKIT_ERROR_NO_EXTENSION,      // the directory of the web process extension is not there
+  MEMIO_WEBKIT_ERROR_ATTACHED,          // the context or view is attached already
+  MEMIO_WEBKIT_ERROR_INVALID_POLICY,    // of a file; the message says where, and what is expected there
+  MEMIO_WEBKIT_ERROR_INVALID_OPTION,    // there is no such option; the message says which there are
+  MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT,  // no JSON, no name of a region, a view that is not attached
+  MEMIO_WEBKIT_ERROR_NO_REGION,         // no region of that name, or none that the page may know of
+  MEMIO_WEBKIT_ERROR_REFUSED,           // the page may not have the buffer; the message says why
+  MEMIO_WEBKIT_ERROR_NOT_TAKEN          // the page went away, or no script of it wanted the buffer
 } MemioWebkitError;
 
 // memio_webkit_new:
@@ -144,6 +148,85 @@ MEMIO_WEBKIT_API gboolean memio_webkit_attach_context(MemioWebkit* self, WebKitW
 //
 // Returns: %FALSE with %MEMIO_WEBKIT_ERROR_ATTACHED
 MEMIO_WEBKIT_API gboolean memio_webkit_attach_view(MemioWebkit* self, WebKitWebView* view, GError** error);
+
+// memio_webkit_await_read:
+// @frame: 0 for the page's main frame, or a frame's number as MemioWebkit::web-message gives it
+// @region: the name of a region
+// @sequence: which publish, as memio_region_write() and the like return it
+// @cancellable: (nullable): stops waiting
+// @callback: called when a script has read it, or none will
+//
+// Waits until a script of the document has read this publish of the region with read(), or a later one: now or at any
+// time before. Costs the page nothing until then. What workers read is not noticed.
+MEMIO_WEBKIT_API void memio_webkit_await_read(MemioWebkit* self, WebKitWebView* view, guint64 frame, const char* region,
+                                              guint64 sequence, GCancellable* cancellable, GAsyncReadyCallback callback,
+                                              gpointer user_data);
+
+// memio_webkit_await_read_finish:
+//
+// Returns: %TRUE once it has been read; else %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT,
+// %MEMIO_WEBKIT_ERROR_NOT_TAKEN if the document is left or has no memio, or %G_IO_ERROR_CANCELLED
+MEMIO_WEBKIT_API gboolean memio_webkit_await_read_finish(MemioWebkit* self, GAsyncResult* result, GError** error);
+
+// Pages that were written for WebView2 (the compatibility "webview2" of the policy) find chrome.webview. What follows
+// is the application's side of it.
+
+// What a page's script may do with a buffer that is posted to it.
+typedef enum {
+  // Storing into it harms nobody: the script sees its own stores, and nobody else does.
+  MEMIO_WEBKIT_BUFFER_READ_ONLY,
+  // For regions with one slot: script and native programs write the same bytes.
+  MEMIO_WEBKIT_BUFFER_READ_WRITE
+} MemioWebkitBufferAccess;
+
+#define MEMIO_TYPE_WEBKIT_BUFFER_ACCESS (memio_webkit_buffer_access_get_type())
+MEMIO_WEBKIT_API GType memio_webkit_buffer_access_get_type(void);
+
+// memio_webkit_post_shared_buffer:
+// @view: which page gets the buffer
+// @frame: 0 for its main frame, or a frame's number as MemioWebkit::web-message gives it
+// @region: the name of a region that the page is granted: to read, or to write for a read-write buffer
+// @additional_data: (nullable): JSON for the script; %NULL or "" for none
+// @cancellable: (nullable): stops waiting; the page may take the buffer all the same
+// @callback: called when a script has taken the buffer, or none will
+//
+// Posts a region to the page as WebView2's PostSharedBufferToScript does: chrome.webview fires sharedbufferreceived,
+// whose getBuffer() gives an ArrayBuffer over the region's memory. A region with one slot is shown as it is, all of its
+// capacity and live. Of one with more slots the page gets the latest publish, and exactly its length; that slot stays
+// leased until the page calls chrome.webview.releaseBuffer(), drops the buffer or goes, so keep some slots to spare.
+//
+// To publish what a script has written into a read-write buffer, call begin() and commit() on the region: in a
+// region with one slot they leave the bytes as they are.
+//
+// The page opens the region itself, so this gives it nothing that it is not granted.
+MEMIO_WEBKIT_API void memio_webkit_post_shared_buffer(MemioWebkit* self, WebKitWebView* view, guint64 frame,
+                                                      const char* region, MemioWebkitBufferAccess access,
+                                                      const char* additional_data, GCancellable* cancellable,
+                                                      GAsyncReadyCallback callback, gpointer user_data);
+
+// memio_webkit_post_shared_buffer_finish:
+//
+// Returns: %TRUE once a script has called getBuffer(); else %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT
+// (WebView2's E_INVALIDARG), %MEMIO_WEBKIT_ERROR_NO_REGION (its RO_E_CLOSED), %MEMIO_WEBKIT_ERROR_REFUSED,
+// %MEMIO_WEBKIT_ERROR_NOT_TAKEN or %G_IO_ERROR_CANCELLED
+MEMIO_WEBKIT_API gboolean memio_webkit_post_shared_buffer_finish(MemioWebkit* self, GAsyncResult* result,
+                                                                 GError** error);
+
+// memio_webkit_post_web_message:
+// @frame: as in memio_webkit_post_shared_buffer()
+// @json: what the page's `message` event has as its data
+//
+// Sends the document of a frame a message. A page without chrome.webview does not notice it.
+//
+// Returns: %FALSE with %MEMIO_WEBKIT_ERROR_INVALID_ARGUMENT
+MEMIO_WEBKIT_API gboolean memio_webkit_post_web_message(MemioWebkit* self, WebKitWebView* view, guint64 frame,
+                                                        const char* json, GError** error);
+
+// MemioWebkit::web-message: (self, WebKitWebView* view, guint64 frame, const char* json, const char* uri)
+//
+// A document has called chrome.webview.postMessage(), and the policy enables "webview2" for it. @json is its argument,
+// @uri its address. @frame is 0 for the main frame; a frame inside the page has a number, its WebKitFrame's id, which
+// stays the same as long as it shows that document.
 
 // memio_webkit_get_extension_directory:
 //

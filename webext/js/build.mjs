@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bundles the runtime that the web process extension injects, and memio-client/worker for pages to load.
+// Bundles the runtime that the web process extension injects, and what pages and workers import: memio-client and
+// memio-client/worker.
 //
 // The runtime is one function expression that takes `native` and returns the handlers: nothing of it is a global of
 // the page, and what it needs of the page's built-in objects it takes before any script of the page runs.
@@ -17,4 +18,5 @@ await build({
   banner: { js: "(function (native) { 'use strict';" },
   footer: { js: 'return runtime.start(native); })' },
 });
+await build({ ...common, entryPoints: ['src/index.ts'], outfile: 'dist/memio-client.js', format: 'esm' });
 await build({ ...common, entryPoints: ['src/worker.ts'], outfile: 'dist/worker.js', format: 'esm' });

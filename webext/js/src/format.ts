@@ -35,6 +35,15 @@ export function geometryOf(info: Pick<RegionInfo, 'layout' | 'slots' | 'stride' 
   return { slots: info.slots, stride: info.stride, capacity: info.capacity, headerSize, magicLow: low, magicHigh: high };
 }
 
+/** Where a slot's header has its magic, in words of 32 bits. */
+export const magicLowWord = 0;
+export const magicHighWord = 1;
+
+/** Whether a region has one slot, so that all see every byte that is written. */
+export function isClassic(info: Pick<RegionInfo, 'slots'>): boolean {
+  return info.slots === 1;
+}
+
 /** A u64 from its halves; exact up to 2^53. */
 export function toNumber(low: number, high: number): number {
   return high * 2 ** 32 + low;

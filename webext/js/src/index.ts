@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The types of what a page finds as `memio`. Nothing in here runs: the web process extension brings the runtime.
+// The types of what a page finds as `memio`. The web process extension brings what runs.
 //
 //     import type {} from 'memio-client';   // declares the global
 //     const region = await memio!.open('telemetry/cpu');
+//
+// What can be imported besides is MemioTauri's client, for pages that were written for it:
+//
+//     import { MemioClient } from 'memio-client';
 import type { Memio } from './memio.js';
 
+export * from './compat/client.js';
 export type { CreateOptions, Memio, OpenOptions, WaitOptions } from './memio.js';
 export type { ErrorName, MemioError } from './errors.js';
 export type { TypedArrayConstructor } from './payload.js';

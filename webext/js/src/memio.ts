@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What a page finds as `memio`.
 import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply, WatchReply } from '../generated/protocol.js';
+import { Commands } from './compat/commands.js';
+import { MemioTauri } from './compat/memio_tauri.js';
+import { type PostedAccess, WebView2 } from './compat/webview2.js';
 import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
 import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
 import { Buffer, freeze, Weak } from './primordials.js';
+import { ReadWaits } from './read_waits.js';
 import { Region, regionInternals, type RegionOwner } from './region.js';
 import { RegionMemory } from './region_memory.js';
 import { needSharedBuffers, SharedHandle } from './shared.js';
@@ -73,6 +77,11 @@ export interface Memio extends EventTarget {
    * Errors: Misuse, System.
    */
   mapInto(memory: WebAssembly.Memory, byteOffset: number, region: Region): Mapping;
+  /**
+   * Runs a command by the name that pages of MemioTauri know: `plugin:memio|` and one of prepare_upload_buffer,
+   * commit_upload_buffer, send_download_buffer, create_shared_buffer_windows, list_shared_buffers_windows, has_shared_buffer.
+   */
+  invoke(command: string, args?: Record<string, unknown>): Promise<unknown>;
   readonly Region: typeof Region;
   readonly MemioError: typeof MemioError;
 }
@@ -94,6 +103,10 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #watches = new Map<number, Watch>();
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
+  readonly #readWaits: ReadWaits;
+  readonly #commands: Commands;
+  readonly #memioTauri: MemioTauri | undefined;
+  readonly #webview2: WebView2 | undefined;
   readonly memio: Memio;
 
   constructor(native: Native) {
@@ -111,10 +124,18 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       watch: (pattern?: string, options?: WatchOptions) => this.#watch(pattern, options),
       mapInto: (memory: WebAssembly.Memory, byteOffset: number, region: Region) =>
         mapInto(native, memory, byteOffset, region),
+      invoke: (command: string, args?: Record<string, unknown>) => commands.run(command, args),
       Region,
       MemioError,
     };
     this.memio = freeze(Object.assign(new EventTarget(), api));
+    this.#readWaits = new ReadWaits((number) => native.taken(number));
+    const { compatibility } = native.options;
+    this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
+    this.#webview2 = compatibility.includes('webview2') ? new WebView2(native, this.memio) : undefined;
+    const commands = (this.#commands = new Commands(this.memio, this.#webview2));
+    void this.#memioTauri?.look();
+    this.#webview2?.install();
   }
 
   settle(request: number, error: string, value: unknown): void {
@@ -137,6 +158,33 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     if (error === '') return watchInternals.tell(watch, value as WatchReply);
     this.#watches.delete(number);
     watchInternals.end(watch, new MemioError(error, String(value)));
+  }
+
+  windowGone(handle: number): void {
+    this.#webview2?.windowGone(handle);
+  }
+
+  posted(post: number, name: string, access: string, json: string): void {
+    if (this.#webview2 !== undefined) void this.#webview2.posted(post, name, access as PostedAccess, json);
+    else
+      this.#native.refusePost(
+        post,
+        'io.memio.PermissionDenied',
+        'the policy does not turn the compatibility "webview2" on for this document, so it has no chrome.webview',
+      );
+  }
+
+  awaitRead(number: number, name: string, sequence: number): void {
+    const open = [...this.#regions.values()].map((reference) => reference.deref());
+    this.#readWaits.add({ number, name, sequence }, open.filter((region) => region?.name === name) as Region[]);
+  }
+
+  read(region: Region, sequence: number): void {
+    this.#readWaits.read(region, sequence);
+  }
+
+  webMessage(json: string): void {
+    this.#webview2?.message(json);
   }
 
   hold(region: Region): void {
@@ -174,6 +222,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 
   reconnected(): void {
     this.memio.dispatchEvent(new Event('reconnected'));
+    void this.#memioTauri?.look();
   }
 
   /** The document goes, perhaps to come back: everything that is open ends. */
@@ -191,12 +240,17 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     this.#shared.clear();
     for (const watch of this.#watches.values()) watchInternals.end(watch, reason);
     this.#watches.clear();
+    this.#readWaits.forget();
+    this.#commands.forget();
+    this.#memioTauri?.forget();
+    this.#webview2?.forget();
     this.#native.suspend();
     for (const request of requests) request.reject(reason);
   }
 
   resume(): void {
     this.#native.resume();
+    void this.#memioTauri?.look();
   }
 
   #ask<T>(send: (request: number) => void): Promise<T> {
@@ -292,6 +346,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     const region = regionInternals.make(native, { handle, access, info, memory, owner: this });
     this.#regions.set(handle, new Weak(region));
     this.#forgotten.register(region, handle, region);
+    this.#readWaits.expect(region);
     return region;
   }
 }

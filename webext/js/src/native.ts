@@ -71,6 +71,8 @@ export interface Native {
   /** Lays the slots also under the memory of a wasm module, at `offset`. Gives a number for unmap(). */
   mapInto(handle: number, memory: WebAssembly.Memory, bytes: Uint8Array, offset: number): number | NativeError;
   unmap(handle: number, mapping: number): void;
+  /** Another buffer, over exactly these bytes of the slots' memory. It can be detached, and outlives the handle as zeros. */
+  window(handle: number, offset: number, length: number): ArrayBuffer | NativeError;
   /** Undoes all stores into read-only memory. */
   mend(handle: number): NativeError | undefined;
 
@@ -84,6 +86,12 @@ export interface Native {
   /** Wakes writers that wait for a lease to end. */
   wake(handle: number): void;
   close(handle: number): void;
+
+  /** Answers of what the application has posted or waits for: a script has it, or none will. */
+  taken(post: number): void;
+  refusePost(post: number, error: string, message: string): void;
+  /** Sends the application a message, as JSON. */
+  postWebMessage(json: string): void;
 
   /** The document goes: closes everything that is open. */
   suspend(): void;
@@ -101,6 +109,14 @@ export interface Handlers {
   reconnected(): void;
   /** An event of a watch; or with an error, its end, and `value` is the message. */
   watched(number: number, error: string, value: WatchReply | string): void;
+  /** The memory under a buffer that window() made has been let go. */
+  windowGone(handle: number): void;
+  /** The application posts a region as a shared buffer. */
+  posted(post: number, name: string, access: string, json: string): void;
+  /** The application waits for a script to read this publish of a region; answered by Native.taken(). */
+  awaitRead(number: number, name: string, sequence: number): void;
+  /** The application sends a message. */
+  webMessage(json: string): void;
 }
 
 export function isNativeError(value: unknown): value is NativeError {

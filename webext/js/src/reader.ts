@@ -41,8 +41,19 @@ export class Reader {
     return this.#loadedSequence();
   }
 
+  /** Bytes of the latest publish's payload. */
+  get length(): number {
+    const { low, high } = this.#headerField(4);
+    return toNumber(low, high);
+  }
+
   /** The halves of the latest publish's version. */
   version(): { low: number; high: number } {
+    return this.#headerField(2);
+  }
+
+  /** A field of the latest publish's header, by its first word. */
+  #headerField(word: number): { low: number; high: number } {
     const memory = this.#memory;
     memory.showTrueBytes();
     const classic = memory.geometry.slots === 1;
@@ -51,10 +62,10 @@ export class Reader {
       const { low, high } = memory;
       const slot = classic ? 0 : this.#loadedSlot();
       if (classic && (low & indexMask) !== 0) continue;
-      const version = { low: memory.headerWord(slot, 2), high: memory.headerWord(slot, 3) };
+      const field = { low: memory.headerWord(slot, word), high: memory.headerWord(slot, word + 1) };
       fence();
       memory.loadLatest();
-      if (memory.low === low && memory.high === high) return version;
+      if (memory.low === low && memory.high === high) return field;
     }
     throw halfWritten();
   }

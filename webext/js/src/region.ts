@@ -24,20 +24,33 @@ export interface RegionOwner {
   /** From now on the region must live until it is closed, even if nobody holds it. */
   hold(region: Region): void;
   closed(handle: number, region: Region): void;
+  /** The region was read, and somebody waits for that: see RegionInternals.reportReadOf. */
+  read(region: Region, sequence: number): void;
   share(region: Region): Promise<SharedArrayBuffer>;
 }
 
-/** What only the runtime may do with regions. */
+/** What an open region is made of. */
+export interface RegionParts {
+  readonly handle: number;
+  readonly memory: RegionMemory;
+  readonly reader: Reader;
+}
+
+/** What only the runtime may do with regions: pages have the class Region, so these are no members of it. */
 export interface RegionInternals {
   make(native: Native, parts: OpenParts): Region;
   /** The region's handle; undefined if it is closed, or no region at all. */
   handleOf(region: unknown): number | undefined;
   infoOf(region: Region): RegionInfo;
+  /** For the layers in compat/, which show regions their own ways. Throws if it is closed. */
+  partsOf(region: Region): RegionParts;
   /**
    * Where, from the start of the slots on, the payload of a snapshot that is leased lies, or of what begin() gave last. Undefined if
    * it is neither, or not this region's.
    */
   placeOf(region: Region, payload: unknown): number | undefined;
+  /** From now on reading this sequence or a later one is told to the owner; at once if it has been read. Infinity: none. */
+  reportReadOf(region: Region, sequence: number): void;
   /** It has been published. */
   changed(region: Region): void;
   /** The extension has closed the handle, or is about to. */
@@ -71,6 +84,7 @@ export class Region extends EventTarget {
   #memory: RegionMemory | undefined;
   #reader: Reader | undefined;
   #lastRead = 0;
+  #reported = Infinity;
   #subscribed = false;
   /** The slot that is being written, and the view of it that begin() gave. */
   #begun = -1;
@@ -87,7 +101,12 @@ export class Region extends EventTarget {
       handleOf: (region) =>
         typeof region === 'object' && region !== null && #handle in region && !region.closed ? region.#handle : undefined,
       infoOf: (region) => region.#info,
+      partsOf: (region) => ({ handle: region.#handle, reader: region.#open(), memory: region.#memory! }),
       placeOf: (region, payload) => region.#placeOf(payload),
+      reportReadOf: (region, sequence) => {
+        region.#reported = sequence;
+        if (region.#lastRead >= sequence) region.#owner.read(region, region.#lastRead);
+      },
       changed: (region) => region.#changed(),
       end: (region) => region.#end(),
     };
@@ -142,6 +161,7 @@ export class Region extends EventTarget {
   read(): Snapshot {
     const leased = this.#open().lease();
     this.#lastRead = leased.sequence;
+    if (leased.sequence >= this.#reported) this.#owner.read(this, leased.sequence);
     return new Snapshot(leased, this.#releaseSlot);
   }
 

@@ -36,6 +36,9 @@ export class FakeNative implements Native {
     return 1;
   }
   unmap(): void {}
+  window(_handle: number, _offset: number, length: number): ArrayBuffer {
+    return new ArrayBuffer(length);
+  }
   mend(): undefined {}
   begin(_handle: number, length: number) {
     if (length > this.#fake.geometry.capacity)
@@ -59,6 +62,9 @@ export class FakeNative implements Native {
   close(): void {
     this.calls.push('close');
   }
+  taken(): void {}
+  refusePost(): void {}
+  postWebMessage(): void {}
   suspend(): void {}
   resume(): void {}
 }
@@ -74,6 +80,7 @@ export function openFake(fake: FakeRegion, access: Access = 'write'): { region: 
   const owner = {
     hold: () => void native.calls.push('hold'),
     closed: () => void native.calls.push('closed'),
+    read: (_region: Region, sequence: number) => void native.calls.push(`read ${sequence}`),
     share: () => Promise.reject(new Error('not here')),
   };
   return { region: regionInternals.make(native, { handle, access, info, memory: fake.memory, owner }), native };
