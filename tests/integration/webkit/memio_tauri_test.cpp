@@ -209,7 +209,38 @@ TEST_F(MemioTauri, AReaderMayStoreAndReachesNobody) {
               Json::parse("[88, false]"));
     EXPECT_EQ(text_of(*region), "true");
     EXPECT_EQ(region->sequence(), 1U);
+    // Whoever asks for the array again sees the region's own bytes, and what comes later.
+    EXPECT_EQ(browser.run("globalThis.kept = memioSharedBuffer(); return kept[64];"), 't');
+    ASSERT_TRUE(publish(*region, "newer"));
+    EXPECT_EQ(browser.run("return memioSharedBuffer()[64];"), 'n');
     EXPECT_EQ(browser.terminations(), 0);
+    ASSERT_TRUE(client_.remove("state"));
+  }
+}
+
+// Between the page's stores and the end of its task something looks for what is published.
+TEST_F(MemioTauri, LookingForNewsLosesNoStores) {
+  for (const unsigned slots : {1U, 4U}) {
+    auto region = client_.create("state", {.capacity = 100, .slots = slots});
+    ASSERT_TRUE(region);
+    ASSERT_TRUE(publish(*region, "before"));
+    Browser browser(memio_.get(), add_scheme);
+    ASSERT_TRUE(browser.load_uri("page://host/"));
+    ASSERT_TRUE(wait_for_globals(browser));
+    EXPECT_EQ(browser.run(R"js(
+      const array = memioSharedBuffer();
+      const header = new DataView(array.buffer);
+      array.set([104, 105], 64);
+      header.setBigUint64(8, 7n, true);
+      header.setBigUint64(16, 2n, true);
+      const length = __memioSharedManifest.buffers.state.length;
+      await null;
+      return [length, __memioSharedManifest.buffers.state.length];
+    )js"),
+              Json::parse("[6, 2]"))
+        << slots << " slots";
+    EXPECT_EQ(text_of(*region), "hi");
+    EXPECT_EQ(region->read()->version(), 7U);
     ASSERT_TRUE(client_.remove("state"));
   }
 }

@@ -172,6 +172,26 @@ TEST_F(WebView2, ABufferCanBeSentToAWorker) {
   EXPECT_TRUE(wait_for_handles("t/worker", 1));
 }
 
+// The first store to guarded memory is a fault, here in another thread than the page's.
+TEST_F(WebView2, AWorkerMayStoreIntoAReadOnlyBuffer) {
+  auto region = make_region("t/worker", 64, 1);
+  ASSERT_TRUE(publish(region, "abc"));
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  collect(browser);
+  const auto posted = post(browser, "t/worker", read_only);
+  ASSERT_TRUE(wait_for(posted));
+  EXPECT_EQ(browser.run(R"js(
+    const code = 'onmessage = e => { const b = new Uint8Array(e.data); b[0] = 87; postMessage([b[0], b[1]]); };';
+    const worker = new Worker(URL.createObjectURL(new Blob([code])));
+    const {buffer} = got.pop();
+    return await new Promise(r => { worker.onmessage = e => r(e.data); worker.postMessage(buffer, [buffer]); });
+  )js"),
+            Json::parse("[87, 98]"));
+  EXPECT_EQ(text_of(region), "abc");
+  EXPECT_EQ(browser.terminations(), 0);
+}
+
 TEST_F(WebView2, WhatCannotBePostedIsAnErrorOfTheLibrary) {
   auto region = make_region("t/four");
   auto hidden = make_region("secret/x", 64, 1);
