@@ -164,9 +164,13 @@ TEST_F(Events, AWatchCanBeginWithoutWaiting) {
   EXPECT_EQ(begun[0].wait(long_enough)->kind, EventKind::present);
   EXPECT_EQ(begun[1].wait(long_enough).error().code, Errc::invalid_pattern)
       << "what is wrong with the watch it tells itself";
+  EXPECT_EQ(begun[0].wait(long_enough)->kind, EventKind::ready);
+  auto other = daemon_.connect();
+  auto second = other.create("b", {.capacity = 16});
   const auto told = client.wait(events, long_enough);
   ASSERT_TRUE(told && *told > 0);
   EXPECT_EQ(events[0].kind, Event::Kind::watch_ready);
+  EXPECT_EQ(begun[0].wait(long_enough)->kind, EventKind::created);
 }
 
 TEST_F(Events, AWatcherTellsOfWhatIsAndWhatHappens) {

@@ -27,6 +27,14 @@ int default_port(std::string_view scheme) noexcept {
   return 0;
 }
 
+// WebKit has decoded hosts where they may be; what is still encoded is another host for it. GLib would decode that too.
+bool has_encoded_host(std::string_view uri) noexcept {
+  const auto mark = uri.find("://");
+  if (mark == uri.npos) return false;
+  const auto authority = uri.substr(mark + 3);
+  return authority.substr(0, authority.find_first_of("/?#")).find('%') != uri.npos;
+}
+
 bool is_scheme(std::string_view text) noexcept {
   return !text.empty() && g_ascii_isalpha(text.front()) && std::all_of(text.begin(), text.end(), [](char c) {
     return g_ascii_isalnum(c) || c == '+' || c == '-' || c == '.';
@@ -48,10 +56,8 @@ auto bad_pattern(std::string_view text, std::string_view what) {
 }  // namespace
 
 std::optional<Origin> Origin::of_uri(const char* uri) {
-  if (!uri) return std::nullopt;
-  // Not decoded: WebKit has resolved what stands for the same host, and takes what is left for another one.
-  constexpr auto flags = static_cast<GUriFlags>(G_URI_FLAGS_PARSE_RELAXED | G_URI_FLAGS_ENCODED);
-  const std::unique_ptr<GUri, UriUnref> parsed(g_uri_parse(uri, flags, nullptr));
+  if (!uri || has_encoded_host(uri)) return std::nullopt;
+  const std::unique_ptr<GUri, UriUnref> parsed(g_uri_parse(uri, G_URI_FLAGS_PARSE_RELAXED, nullptr));
   if (!parsed) return std::nullopt;
   Origin origin{lower(g_uri_get_scheme(parsed.get())), {}, g_uri_get_port(parsed.get())};
   if (const char* host = g_uri_get_host(parsed.get())) origin.host = lower(host);

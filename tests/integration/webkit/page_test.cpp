@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a page does with regions, beyond reading and writing them.
+#include "pages.h"
 #include "webkit_test.h"
 
 namespace memio::test {
@@ -70,8 +71,11 @@ TEST_F(Page, WatchesRegionsComeChangeAndGo) {
 }
 
 TEST_F(Page, WatchesEndWithTheDocument) {
-  Browser browser(memio_.get());
-  ASSERT_TRUE(browser.load_html());
+  GError* error = nullptr;
+  ASSERT_TRUE(memio_webkit_allow(memio_.get(), "page://host", "t/**", MEMIO_WEBKIT_ALL, &error));
+  Pages pages;  // a name stays with these when they are loaded again
+  Browser browser(memio_.get(), pages.serve());
+  ASSERT_TRUE(browser.load_uri("page://host/a"));
   ASSERT_EQ(browser.run(R"js(
     globalThis.watch = memio.watch();
     addEventListener('pagehide', () => watch.next().then(() => {}, e => { window.name = e.name; }));

@@ -90,6 +90,43 @@ TEST_F(Store, IsGoneInHotCodeToo) {
   EXPECT_EQ(browser.terminations(), 0);
 }
 
+// What WebKit itself stores for a page, without JavaScript's own stores. Each comes first to memory that is still
+// read-only.
+TEST_F(Store, MayBeWebKitsOwn) {
+  auto region = make_region("t/ro", 65536);
+  ASSERT_TRUE(publish(region, std::string(65536, 't')));
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  EXPECT_EQ(browser.run(R"js(
+    const region = await memio.open('t/ro');
+    const stores = {
+      random: d => crypto.getRandomValues(d),
+      encode: d => new TextEncoder().encodeInto('stored', d),
+      fill: d => d.fill(1),
+      set: d => d.set(new Uint8Array(100)),
+      copyWithin: d => d.copyWithin(0, 100),
+      sort: d => { d[0] = 255; d.sort(); },
+      reverse: d => { d[0] = 255; d.reverse(); },
+      view: d => new DataView(d.buffer, d.byteOffset).setFloat64(0, 7),
+      atomics: d => Atomics.add(d, 0, 1),
+      audio: d => new OfflineAudioContext(1, 100, 44100).createBuffer(1, 100, 44100).copyFromChannel(new Float32Array(d.buffer, d.byteOffset, 100), 0),
+      json: d => d.map(() => 1) && d.subarray(0, 8).set([1, 2, 3]),
+    };
+    const wrong = [];
+    for (const [name, store] of Object.entries(stores)) {
+      const s = region.read();
+      try { store(s.data); } catch (e) { wrong.push(name + ': ' + e); }
+      s.release();
+      const t = region.read();
+      if (!t.data.every(b => b === 116)) wrong.push(name);
+      t.release();
+    }
+    return wrong;
+  )js"),
+            Json::array());
+  EXPECT_EQ(browser.terminations(), 0);
+}
+
 TEST_F(Store, LeavesOtherPagesAlone) {
   auto region = make_region("t/two");
   ASSERT_TRUE(publish(region, "true"));

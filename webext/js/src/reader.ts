@@ -4,6 +4,7 @@
 import { MemioError } from './errors.js';
 import { highWordLimit, indexMask, indexBits, sequencesPerHighWord, toNumber } from './format.js';
 import { Payload } from './payload.js';
+import type { Halves } from './publishing.js';
 import { Buffer } from './primordials.js';
 import { fence, type RegionMemory } from './region_memory.js';
 
@@ -23,6 +24,9 @@ export class Reader {
   readonly #memory: RegionMemory;
   /** Leases of each slot. */
   readonly #counts: number[];
+  /** What version() found last, and at which publish. */
+  #polledLatest = NaN;
+  #polledVersion: Halves = { low: 0, high: 0 };
   /** What the cell is to hold; the shared copy is not trusted. */
   readonly #masks: [number, number] = [0, 0];
   /** The views made of each slot's payload, as long as its length stays the same. */
@@ -43,19 +47,29 @@ export class Reader {
 
   /** Bytes of the latest publish's payload. */
   get length(): number {
+    this.#memory.showTrueBytes();
     const { low, high } = this.#headerField(4);
     return toNumber(low, high);
   }
 
   /** The halves of the latest publish's version. */
-  version(): { low: number; high: number } {
-    return this.#headerField(2);
+  version(): Halves {
+    const memory = this.#memory;
+    memory.showTrueBytes();
+    // Who polls finds mostly what was there before, and in a snapshot region a publish keeps its version.
+    const latest = memory.latest();
+    if (latest === this.#polledLatest) return this.#polledVersion;
+    const version = this.#headerField(2);
+    if (memory.geometry.slots > 1 && memory.latest() === latest) {
+      this.#polledLatest = latest;
+      this.#polledVersion = version;
+    }
+    return version;
   }
 
   /** A field of the latest publish's header, by its first word. */
-  #headerField(word: number): { low: number; high: number } {
+  #headerField(word: number): Halves {
     const memory = this.#memory;
-    memory.showTrueBytes();
     const classic = memory.geometry.slots === 1;
     for (let i = 0; i < classicTries; ++i) {
       memory.loadLatest();

@@ -92,6 +92,15 @@ export class RegionMemory {
     this.high = parts[1]!;
   }
 
+  /**
+   * The same word as one double, which is good for nothing but telling whether it has changed. NaN never equals itself: then it
+   * seems to have.
+   */
+  latest(): number {
+    atomicLoad(fenceWord, 0);
+    return this.#latest[0]!;
+  }
+
   /** A word of a slot's header: 0, 1 magic; 2, 3 version; 4, 5 length. */
   headerWord(slot: number, word: number): number {
     return this.#slotWords[(slot * this.geometry.stride) / 4 + word]!;

@@ -93,6 +93,23 @@ describe('a snapshot region', () => {
     }
   });
 
+  it('looks a version up once for each publish', () => {
+    const region = new FakeRegion();
+    const reader = new Reader(region.memory);
+    region.publish(1, 1n, 5n, [1]);
+    expect([reader.version().low, reader.version().low]).toEqual([5, 5]);
+    region.publish(1, 2n, 6n, [1]);
+    expect(reader.version().low).toBe(6);
+    region.publish(2, 2n, 7n, [1]);
+    expect(reader.version().low).toBe(7);
+    const classic = new FakeRegion({ slots: 1 });
+    const other = new Reader(classic.memory);
+    classic.publish(0, 1n, 5n, [1]);
+    expect(other.version().low).toBe(5);
+    classic.header(0, 6n, 1n); // by a program that knows only the header
+    expect(other.version().low).toBe(6);
+  });
+
   it('makes one view for publishes of one length in one slot', () => {
     const region = new FakeRegion();
     const reader = new Reader(region.memory);
