@@ -70,9 +70,13 @@ TEST(Mapping, AFailureLeavesNoAddressesReserved) {
     std::ifstream maps("/proc/self/maps");
     return std::count(std::istreambuf_iterator<char>(maps), {}, '\n');
   };
+  constexpr int tries = 100;  // a sanitizer makes mappings of its own meanwhile
   const auto before = mappings();
-  EXPECT_EQ(Mapping::map(reader.get(), size, protocol::Access::write, Mapping::Pages::huge).error().code, Errc::system);
-  EXPECT_LE(mappings(), before);
+  for (int i = 0; i < tries; ++i) {
+    const auto mapping = Mapping::map(reader.get(), size, protocol::Access::write, Mapping::Pages::huge);
+    EXPECT_EQ(mapping.error().code, Errc::system);
+  }
+  EXPECT_LT(mappings(), before + tries / 2);
 }
 
 TEST(Mapping, CostsNothingUntilItIsTouched) {
