@@ -92,8 +92,6 @@ Json to_answer(const std::vector<RegionInfo>& regions) {
 }
 Json to_answer(const RegionState& state) { return protocol::to_json(state); }
 
-Error closed_handle() { return {Errc::misuse, 0, "the region has been closed; open it again"}; }
-
 }  // namespace
 
 std::uint64_t DocumentSession::request_of(const Arguments& arguments) { return arguments.number(0).value_or(0); }
@@ -185,6 +183,8 @@ DocumentSession::OpenedRegion* DocumentSession::find(const Arguments& arguments)
   return found == regions_.end() ? nullptr : &found->second;
 }
 
+Error DocumentSession::closed_handle() { return {Errc::misuse, 0, "the region has been closed; open it again"}; }
+
 JsValue DocumentSession::watch(JSCContext*, const Arguments& arguments) {
   const std::uint64_t number = arguments.number(0).value_or(0);
   auto pattern = pattern_argument(arguments, 1);
@@ -230,7 +230,7 @@ JsValue DocumentSession::begin(JSCContext* context, const Arguments& arguments) 
   const auto begun = opened->region.begin(static_cast<std::size_t>(*length));
   if (!begun) return to_js(context, begun.error());
   // The runtime fills the same memory through its own mapping.
-  return JsValue(jsc_value_new_number(context, RegionAccess::writer(opened->region).slot()));
+  return to_js(context, std::uint64_t{RegionAccess::writer(opened->region).slot()});
 }
 
 JsValue DocumentSession::commit(JSCContext* context, const Arguments& arguments) {
@@ -247,7 +247,7 @@ JsValue DocumentSession::commit(JSCContext* context, const Arguments& arguments)
   }
   const auto sequence = opened->region.commit(version);
   if (!sequence) return to_js(context, sequence.error());
-  return JsValue(jsc_value_new_number(context, static_cast<double>(*sequence)));
+  return to_js(context, *sequence);
 }
 
 JsValue DocumentSession::abort(JSCContext*, const Arguments& arguments) {

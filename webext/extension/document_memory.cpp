@@ -11,8 +11,6 @@ namespace memio::webext {
 
 namespace {
 
-Error closed_handle() { return {Errc::misuse, 0, "the region has been closed; open it again"}; }
-
 StoreNote* note_at(std::byte* memory) {
   if (!memory || reinterpret_cast<std::uintptr_t>(memory) % alignof(StoreNote) != 0) return nullptr;
   return new (memory) StoreNote(0);
@@ -29,10 +27,6 @@ Alias::Part directory_of(const RegionMemory& memory) {
 
 Alias::Part table_of(const RegionMemory& memory, std::uint32_t cells) {
   return {memory.leases_fd(), format::lease_table_size(cells), 0, Access::write};
-}
-
-JsValue to_js(JSCContext* context, std::size_t number) {
-  return JsValue(jsc_value_new_number(context, static_cast<double>(number)));
 }
 
 }  // namespace

@@ -138,6 +138,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
+  // What a call gets for a handle that is none, or none any more.
+  static Error closed_handle();
   // Calls one of the runtime's handlers with a number and a value, or an error.
   void tell(const char* handler, std::uint64_t number, const Result<Json>& value);
   void window_gone(std::uint64_t handle) noexcept;

@@ -64,4 +64,8 @@ JsValue to_js(JSCContext* context, const Json& json) {
   return JsValue(jsc_value_new_from_json(context, text.c_str()));
 }
 
+JsValue to_js(JSCContext* context, std::uint64_t number) {
+  return JsValue(jsc_value_new_number(context, static_cast<double>(number)));
+}
+
 }  // namespace memio::webext

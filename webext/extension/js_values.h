@@ -45,5 +45,7 @@ std::string sentence_of(const Error& error);
 // The {error, message} by which a native function says that it failed.
 JsValue to_js(JSCContext* context, const Error& error);
 JsValue to_js(JSCContext* context, const Json& json);
+// As JavaScript has numbers: exact up to 2^53.
+JsValue to_js(JSCContext* context, std::uint64_t number);
 
 }  // namespace memio::webext

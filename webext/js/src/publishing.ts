@@ -16,10 +16,13 @@ export interface Halves {
   readonly high: number;
 }
 
+export function halvesOf(number: number): Halves {
+  return { low: number % 2 ** 32, high: Math.floor(number / 2 ** 32) };
+}
+
 export function toHalves(version: Version | undefined): Halves | undefined {
   if (version === undefined) return undefined;
-  if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 0)
-    return { low: version % 2 ** 32, high: Math.floor(version / 2 ** 32) };
+  if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 0) return halvesOf(version);
   if (typeof version === 'bigint' && version >= 0n && version < 1n << 64n)
     return { low: Number(version & 0xffff_ffffn), high: Number(version >> 32n) };
   throw new MemioError(
@@ -33,6 +36,17 @@ export function toBytes(bytes: ArrayBufferLike | ArrayBufferView): Uint8Array {
   if (Buffer.isView(bytes)) return new Bytes(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes instanceof Buffer || (SharedBuffer !== undefined && bytes instanceof SharedBuffer)) return new Bytes(bytes);
   throw new MemioError('io.memio.client.Misuse', 'write() takes an ArrayBuffer, a typed array or a DataView.');
+}
+
+/** Begins a write and fills it with a copy of `bytes`. If that fails it is given up, else other writers would wait for ever. */
+export function beginCopy(region: { begin(length: number): Uint8Array; abort(): void }, bytes: Uint8Array): void {
+  const place = region.begin(bytes.length);
+  try {
+    place.set(bytes);
+  } catch (error) {
+    region.abort();
+    throw error;
+  }
 }
 
 export function checkLength(length: number): void {

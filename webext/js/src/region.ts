@@ -4,11 +4,11 @@ import { MemioError } from './errors.js';
 import { toBigInt, toNumber } from './format.js';
 import { isNativeError, type Native, type NativeError } from './native.js';
 import type { TypedArrayConstructor } from './payload.js';
-import { checkLength, type Halves, type PublishOptions, toBytes, toHalves } from './publishing.js';
+import { beginCopy, checkLength, type Halves, type PublishOptions, toBytes, toHalves } from './publishing.js';
 import { freeze } from './primordials.js';
 import { Reader } from './reader.js';
 import type { RegionMemory } from './region_memory.js';
-import { leasedSlotOf, type ReleaseSlot, Snapshot } from './snapshot.js';
+import { leasedSlotOf, type ReleaseSlot, Shown, Snapshot } from './snapshot.js';
 
 /** What a Region is made of while it is open. */
 export interface OpenParts {
@@ -89,8 +89,7 @@ export class Region extends EventTarget {
   /** The slot that is being written, and the view of it that begin() gave. */
   #begun = -1;
   #place: Uint8Array | undefined;
-  /** What as() has shown last. */
-  #shown: Snapshot | undefined;
+  readonly #shown = new Shown();
   #waiting: (() => void)[] = [];
   #onchange: ((this: Region, event: Event) => unknown) | null = null;
   readonly #callOnchange = (event: Event): unknown => this.#onchange?.call(this, event);
@@ -170,26 +169,14 @@ export class Region extends EventTarget {
    * is looked at in this way has one slot less for its writers. Errors: as read().
    */
   as<T extends TypedArrayConstructor>(constructor: T): InstanceType<T> {
-    let shown = this.#shown;
-    if (shown === undefined || shown.sequence !== this.sequence) {
-      shown?.release();
-      this.#shown = undefined;
-      this.#shown = shown = this.read();
-    }
-    return shown.as(constructor);
+    return this.#shown.as(this, constructor);
   }
 
   /** Publishes a copy of `bytes`; gives the new sequence. Errors: PayloadTooLarge, ReadOnly, Busy, Corrupt, Evicted. */
   write(bytes: ArrayBufferLike | ArrayBufferView, options: PublishOptions = {}): number {
     const source = toBytes(bytes);
     const version = toHalves(options.version);
-    const place = this.begin(source.length);
-    try {
-      place.set(source);
-    } catch (error) {
-      this.abort(); // else other writers would wait for ever
-      throw error;
-    }
+    beginCopy(this, source);
     return this.#commit(version);
   }
 
@@ -299,7 +286,7 @@ export class Region extends EventTarget {
   #end(): void {
     this.#reader = undefined;
     this.#memory = undefined;
-    this.#shown = undefined;
+    this.#shown.forget();
     this.#begun = -1;
     this.#wake();
   }

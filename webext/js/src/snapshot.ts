@@ -121,7 +121,6 @@ export class Snapshot {
     forgotten.unregister(this);
     release(this.#lease);
   }
-
 }
 
 // `using snapshot = region.read()`, where the engine has it.
@@ -132,3 +131,23 @@ if (typeof Symbol.dispose === 'symbol')
     configurable: true,
   });
 export interface Snapshot extends Partial<Disposable> {}
+
+/** What `as()` of a region shows: a snapshot that is leased until there is a newer one to show. */
+export class Shown {
+  #snapshot: Snapshot | undefined;
+
+  as<T extends TypedArrayConstructor>(region: { readonly sequence: number; read(): Snapshot }, constructor: T): InstanceType<T> {
+    let shown = this.#snapshot;
+    if (shown === undefined || shown.sequence !== region.sequence) {
+      shown?.release();
+      this.#snapshot = undefined;
+      this.#snapshot = shown = region.read();
+    }
+    return shown.as(constructor);
+  }
+
+  /** The region has ended, and with it all leases. */
+  forget(): void {
+    this.#snapshot = undefined;
+  }
+}

@@ -11,11 +11,11 @@ import { MemioError } from './errors.js';
 import { geometryOf, toBigInt, toNumber } from './format.js';
 import { descriptionOffset, descriptionRoom, getText, headSize, mailboxMagic, operation, textOffset, textRoom, word } from './mailbox.js';
 import type { TypedArrayConstructor } from './payload.js';
-import { checkLength, type Halves, type PublishOptions, toBytes, toHalves } from './publishing.js';
+import { beginCopy, checkLength, type Halves, halvesOf, type PublishOptions, toBytes, toHalves } from './publishing.js';
 import { Reader } from './reader.js';
 import { RegionMemory } from './region_memory.js';
 import type { Description } from './shared.js';
-import { Snapshot } from './snapshot.js';
+import { Shown, Snapshot } from './snapshot.js';
 
 export { MemioError } from './errors.js';
 export type { Snapshot } from './snapshot.js';
@@ -57,7 +57,7 @@ export class WorkerRegion {
     if (!this.closed && this.#reader.release(slot)) this.#ask(operation.wake);
   };
   #subscribed = false;
-  #shown: Snapshot | undefined;
+  readonly #shown = new Shown();
 
   /** @internal */
   constructor(buffer: SharedArrayBuffer, head: Int32Array, { info, access, cell, pageSize, dataOffset }: Description) {
@@ -102,25 +102,13 @@ export class WorkerRegion {
   }
 
   as<T extends TypedArrayConstructor>(constructor: T): InstanceType<T> {
-    let shown = this.#shown;
-    if (shown === undefined || shown.sequence !== this.sequence) {
-      shown?.release();
-      this.#shown = undefined;
-      this.#shown = shown = this.read();
-    }
-    return shown.as(constructor);
+    return this.#shown.as(this, constructor);
   }
 
   write(bytes: ArrayBufferLike | ArrayBufferView, options: PublishOptions = {}): number {
     const source = toBytes(bytes);
     const version = toHalves(options.version);
-    const place = this.begin(source.length);
-    try {
-      place.set(source);
-    } catch (error) {
-      this.abort();
-      throw error;
-    }
+    beginCopy(this, source);
     return this.#commit(version);
   }
 
@@ -222,10 +210,6 @@ export class WorkerRegion {
     const end = text.indexOf('\n');
     return new MemioError(text.slice(0, end), text.slice(end + 1));
   }
-}
-
-function halvesOf(number: number): Halves {
-  return { low: number % 2 ** 32, high: Math.floor(number / 2 ** 32) };
 }
 
 function misuse(message: string): MemioError {

@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { MemioError } from '../src/errors.js';
 import { Reader } from '../src/reader.js';
 import { FakeRegion } from './fake_region.js';
-
-function nameOfError(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof MemioError) return error.name;
-    throw error;
-  }
-  return 'none';
-}
+import { nameOfError } from './name_of_error.js';
 
 describe('a snapshot region', () => {
   it('is empty before the first publish', () => {

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { MemioError } from '../src/errors.js';
 import { Region, regionInternals } from '../src/region.js';
 import { FakeRegion } from './fake_region.js';
 import { openFake } from './fake_native.js';
+import { nameOfError } from './name_of_error.js';
 
 /** A turn of the event loop, in which all that is resolved goes on. */
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
-
-function nameOfError(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof MemioError) return error.name;
-    throw error;
-  }
-  return 'none';
-}
 
 describe('views of a payload', () => {
   it('are made once for each slot and type', () => {
