@@ -259,8 +259,13 @@ JsValue DocumentSession::subscribe(JSCContext* context, const Arguments& argumen
   OpenedRegion* opened = find(arguments);
   if (!opened) return to_js(context, closed_handle());
   const Token token{arguments.number(0).value_or(0)};
+  if (!arguments.at(2) || !jsc_value_is_function(arguments.at(2)))
+    return to_js(context, Error{Errc::misuse, 0, "subscribe wants a function to call"});
   const auto subscribed = opened->region.subscribe(token, arguments.number(1).value_or(0));
   if (!subscribed) return to_js(context, subscribed.error());
+  // Kept ready, and called without arguments, because each thing that is looked up on the way to the page costs time.
+  opened->changed = share(arguments.at(2));
+  opened->nothing.reset(jsc_value_new_undefined(context));
   return {};
 }
 

@@ -234,7 +234,9 @@ void DocumentSession::answer_soon() {
       new Weak(weak_from_this()), [](gpointer data) { delete static_cast<Weak*>(data); });
 }
 
-void DocumentSession::on_dispatched() { deliver_answers(); }
+void DocumentSession::on_dispatched() {
+  if (!answers_.empty()) deliver_answers();
+}
 
 void DocumentSession::deliver_answers() {
   answering_soon_ = false;
@@ -284,11 +286,12 @@ void DocumentSession::on_watch(Token token) {
 }
 
 void DocumentSession::on_changed(Token token) {
-  const JsValue target = handlers();
-  if (!target || !regions_.contains(token.value)) return;
-  const JsValue result(jsc_value_object_invoke_method(target.get(), "changed", G_TYPE_DOUBLE,
-                                                      static_cast<double>(token.value), G_TYPE_NONE));
-  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+  const auto found = regions_.find(token.value);
+  if (found == regions_.end()) return;
+  // The page's code may close the region meanwhile.
+  const JsValue changed = share(found->second.changed.get());
+  const JsValue result(jsc_value_function_callv(changed.get(), 0, nullptr));
+  jsc_context_clear_exception(jsc_value_get_context(changed.get()));
 }
 
 void DocumentSession::tell(const char* handler) {

@@ -146,12 +146,6 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     else waiting.reject(new MemioError(error, String(value)));
   }
 
-  changed(handle: number): void {
-    this.#shared.get(handle)?.handle.changed();
-    const region = this.#regions.get(handle)?.deref();
-    if (region !== undefined) regionInternals.changed(region);
-  }
-
   watched(number: number, error: string, value: WatchReply | string): void {
     const watch = this.#watches.get(number);
     if (watch === undefined) return;

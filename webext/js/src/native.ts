@@ -81,8 +81,8 @@ export interface Native {
   /** Publishes; without a version the label is the latest one + 1. Gives the sequence. */
   commit(handle: number, versionLow?: number, versionHigh?: number): number | NativeError;
   abort(handle: number): void;
-  /** From now on Handlers.changed tells of publishes, at once if there are any since `lastSeen`. */
-  subscribe(handle: number, lastSeen: number): NativeError | undefined;
+  /** From now on calls `changed` after publishes, at once if there are any since `lastSeen`. */
+  subscribe(handle: number, lastSeen: number, changed: () => void): NativeError | undefined;
   /** Wakes writers that wait for a lease to end. */
   wake(handle: number): void;
   close(handle: number): void;
@@ -102,7 +102,6 @@ export interface Native {
 export interface Handlers {
   /** Answers a request: `error` is empty if it went well, else `value` is the message. */
   settle(request: number, error: string, value: unknown): void;
-  changed(handle: number): void;
   /** memiod is gone; the extension looks for it. */
   disconnected(): void;
   /** It is back, and what was open is claimed again. */

@@ -3,22 +3,23 @@
 // memory (directory and lease table) is thus never handed to code of the page.
 export const { load: atomicLoad, store: atomicStore, compareExchange: atomicExchange } = Atomics;
 
+export const { apply } = Reflect;
 export const { defineProperty, freeze, hasOwn } = Object;
 export const { parse: parseJson, stringify: toJson } = JSON;
 export const microtask: (task: () => void) => void = globalThis.queueMicrotask.bind(globalThis);
 export const Weak = globalThis.WeakRef;
+export const DomEvent = globalThis.Event;
+export const now: () => number = globalThis.performance.now.bind(globalThis.performance);
 
 export const Buffer = globalThis.ArrayBuffer;
 /** The length of a buffer, whatever the page has done to the object. */
 export const lengthOfBuffer: (buffer: ArrayBuffer) => number = (() => {
   const getter = Object.getOwnPropertyDescriptor(Buffer.prototype, 'byteLength')!.get!;
-  const { apply } = Reflect;
   return (buffer) => apply(getter, buffer, []);
 })();
 /** Detaches a buffer. Its memory is let go at once, or by the garbage collector where there is no transfer() yet. */
 export const detach: (buffer: ArrayBuffer) => void = (() => {
   const { transfer } = Buffer.prototype as { transfer?: (length: number) => ArrayBuffer };
-  const { apply } = Reflect;
   const clone = globalThis.structuredClone;
   return (buffer) => void (transfer ? apply(transfer, buffer, [0]) : clone(buffer, { transfer: [buffer] }));
 })();
@@ -56,7 +57,7 @@ export interface MemoryFacts {
   readonly shared: boolean;
 }
 
-const { apply, getOwnPropertyDescriptor } = Reflect;
+const { getOwnPropertyDescriptor } = Reflect;
 const getterOf = (prototype: object | undefined, name: string) =>
   prototype && getOwnPropertyDescriptor(prototype, name)?.get;
 const memoryPrototype = globalThis.WebAssembly?.Memory.prototype as

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Access, Region as RegionInfo } from '../generated/protocol.js';
+import { ChangeListeners } from './change_listeners.js';
 import { MemioError } from './errors.js';
 import { toBigInt, toNumber } from './format.js';
 import { isNativeError, type Native, type NativeError } from './native.js';
@@ -51,8 +52,6 @@ export interface RegionInternals {
   placeOf(region: Region, payload: unknown): number | undefined;
   /** From now on reading this sequence or a later one is told to the owner; at once if it has been read. Infinity: none. */
   reportReadOf(region: Region, sequence: number): void;
-  /** It has been published. */
-  changed(region: Region): void;
   /** The extension has closed the handle, or is about to. */
   end(region: Region): void;
 }
@@ -86,6 +85,7 @@ export class Region extends EventTarget {
   #lastRead = 0;
   #reported = Infinity;
   #subscribed = false;
+  readonly #listeners = new ChangeListeners(this);
   /** The slot that is being written, and the view of it that begin() gave. */
   #begun = -1;
   #place: Uint8Array | undefined;
@@ -106,7 +106,6 @@ export class Region extends EventTarget {
         region.#reported = sequence;
         if (region.#lastRead >= sequence) region.#owner.read(region, region.#lastRead);
       },
-      changed: (region) => region.#changed(),
       end: (region) => region.#end(),
     };
   }
@@ -238,8 +237,18 @@ export class Region extends EventTarget {
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void {
-    super.addEventListener(type, listener, options);
-    if (type === 'change' && !this.closed) this.#subscribe();
+    if (type !== 'change') return super.addEventListener(type, listener, options);
+    this.#listeners.add(listener, options);
+    if (!this.closed) this.#subscribe();
+  }
+
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    if (type !== 'change') return super.removeEventListener(type, listener, options);
+    this.#listeners.remove(listener, options);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Snapshot, void, void> {
@@ -267,14 +276,14 @@ export class Region extends EventTarget {
 
   #subscribe(): void {
     if (this.#subscribed) return;
-    this.#check(this.#native.subscribe(this.#handle, this.#lastRead));
+    this.#check(this.#native.subscribe(this.#handle, this.#lastRead, () => this.#changed()));
     this.#subscribed = true;
     this.#owner.hold(this);
   }
 
   #changed(): void {
-    this.#wake();
-    this.dispatchEvent(new Event('change'));
+    if (this.#waiting.length > 0) this.#wake();
+    this.#listeners.call();
   }
 
   #wake(): void {

@@ -70,8 +70,7 @@ export class SharedHandle {
     void this.#serve();
   }
 
-  /** It has been published. */
-  changed(): void {
+  #changed(): void {
     add(this.#head, word.changes, 1);
     notify(this.#head, word.changes);
   }
@@ -141,7 +140,7 @@ export class SharedHandle {
       case operation.abort:
         return void native.abort(handle);
       case operation.subscribe:
-        return native.subscribe(handle, 0);
+        return native.subscribe(handle, 0, () => this.#changed());
       case operation.wake:
         return void native.wake(handle);
       case operation.mend:

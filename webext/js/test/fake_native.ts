@@ -11,6 +11,8 @@ export class FakeNative implements Native {
   readonly pageSize = pageSize;
   readonly options = { compatibility: [], workers: false };
   readonly calls: string[] = [];
+  /** What the extension calls after publishes. */
+  changed: () => void = () => {};
   /** The slot that begin() gives. */
   free = 1;
   readonly #fake: FakeRegion;
@@ -53,8 +55,9 @@ export class FakeNative implements Native {
   abort(): void {
     this.calls.push('abort');
   }
-  subscribe(_handle: number, lastSeen: number): undefined {
+  subscribe(_handle: number, lastSeen: number, changed: () => void): undefined {
     this.calls.push(`subscribe ${lastSeen}`);
+    this.changed = changed;
   }
   wake(): void {
     this.calls.push('wake');

@@ -80,9 +80,9 @@ describe('changes', () => {
     };
     region.addEventListener('change', () => seen.push('listener'));
     expect(native.calls).toEqual(['subscribe 0', 'hold']);
-    regionInternals.changed(region);
+    native.changed();
     region.onchange = null;
-    regionInternals.changed(region);
+    native.changed();
     expect([seen, region.onchange]).toEqual([['true change', 'listener', 'listener'], null]);
     region.onchange = 7 as never;
     expect(region.onchange).toBe(null);
@@ -90,7 +90,7 @@ describe('changes', () => {
 
   it('are what a loop goes through: the newest each time, each released, until the end', async () => {
     const fake = new FakeRegion();
-    const { region } = openFake(fake);
+    const { region, native } = openFake(fake);
     fake.publish(1, 1n, 1n, [1]);
     const seen: number[] = [];
     let last: { data: Uint8Array } | undefined;
@@ -105,10 +105,10 @@ describe('changes', () => {
     expect([seen, fake.leases]).toEqual([[1], 0n]);
     fake.publish(2, 2n, 2n, [1]);
     fake.publish(3, 3n, 3n, [1]);
-    regionInternals.changed(region);
+    native.changed();
     await turn();
     expect([seen, fake.leases]).toEqual([[1, 3], 0n]);
-    regionInternals.changed(region); // for nothing: a doorbell may be rung for somebody else
+    native.changed(); // for nothing: a doorbell may be rung for somebody else
     region.close();
     await loop;
     expect([seen, last!.data.length]).toEqual([[1, 3], 1]);

@@ -15,6 +15,7 @@ interface Handle {
   data: ArrayBuffer | undefined;
   control: ArrayBuffer | undefined;
   begun: { slot: number; length: number } | undefined;
+  changed?: () => void;
 }
 
 interface FakeRegion {
@@ -51,10 +52,10 @@ export class FakeBroker {
     region.sequence += 1n;
     region.version = version ?? region.version + 1n;
     region.bytes = bytes.slice();
-    for (const [number, handle] of this.handles)
+    for (const handle of this.handles.values())
       if (handle.name === name) {
         this.#show(handle);
-        this.runtime.changed(number);
+        handle.changed?.();
       }
   }
 
@@ -137,7 +138,7 @@ export class FakeBroker {
         return data!.slice(offset, offset + length);
       },
       mend: (number) => void this.#show(handleOf(number)),
-      subscribe: () => undefined,
+      subscribe: (number, _lastSeen, changed) => void Object.assign(handleOf(number), { changed }),
       wake: () => undefined,
       close: (number) => void this.handles.delete(number),
       taken: (post) => this.told.push(['taken', post]),
