@@ -56,7 +56,8 @@ export interface CreateOptions {
  * (`io.memio.NoSuchRegion`); without a running memiod they reject with `io.memio.client.Disconnected`.
  *
  * Fires `disconnected` when memiod goes away, and `reconnected` when it is back. Regions that are open go on working in between
- * and stay open; there is nothing that has to be done then.
+ * and stay open; there is nothing that has to be done then. Fires `reconnected` also when the user has come back to a page that
+ * WebKit had kept, and its regions are open again.
  */
 export interface Memio extends EventTarget {
   open(name: string, options?: OpenOptions): Promise<Region>;
@@ -100,7 +101,11 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #held = new Set<Region>();
   // What workers have, by handle, and which region each came from.
   readonly #shared = new Map<number, { readonly handle: SharedHandle; readonly region: Region }>();
-  readonly #watches = new Map<number, Watch>();
+  readonly #watches = new Map<number, { readonly watch: Watch; readonly begin: () => void }>();
+  /** Regions that were open when the document was left, and are not again. */
+  readonly #left = new Set<Region>();
+  /** How often it was left. */
+  #departures = 0;
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
   readonly #readWaits: ReadWaits;
@@ -147,7 +152,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   }
 
   watched(number: number, error: string, value: WatchReply | string): void {
-    const watch = this.#watches.get(number);
+    const watch = this.#watches.get(number)?.watch;
     if (watch === undefined) return;
     if (error === '') return watchInternals.tell(watch, value as WatchReply);
     this.#watches.delete(number);
@@ -219,32 +224,57 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     void this.#memioTauri?.look();
   }
 
-  /** The document goes, perhaps to come back: everything that is open ends. */
+  /** The document goes, perhaps to come back: all memory is given back. */
   suspend(): void {
-    const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
-    const requests = [...this.#requests.values()];
-    this.#requests.clear();
+    this.#commands.forget();
+    this.#memioTauri?.forget();
+    this.#webview2?.forget();
+    ++this.#departures;
     for (const reference of this.#regions.values()) {
       const region = reference.deref();
-      if (region !== undefined) regionInternals.end(region);
+      if (region === undefined) continue;
+      this.#left.add(region);
+      this.#forgotten.unregister(region);
+      regionInternals.leave(region);
     }
     this.#regions.clear();
     this.#held.clear();
     for (const { handle } of this.#shared.values()) handle.end();
     this.#shared.clear();
-    for (const watch of this.#watches.values()) watchInternals.end(watch, reason);
-    this.#watches.clear();
     this.#readWaits.forget();
-    this.#commands.forget();
-    this.#memioTauri?.forget();
-    this.#webview2?.forget();
+    const requests = [...this.#requests.values()];
+    this.#requests.clear();
     this.#native.suspend();
+    const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
     for (const request of requests) request.reject(reason);
   }
 
+  /** The document is back: what was open is opened again, as far as it is still there. */
   resume(): void {
     this.#native.resume();
-    void this.#memioTauri?.look();
+    for (const { begin } of this.#watches.values()) begin();
+    void Promise.all([...this.#left].map((region) => this.#openAgain(region))).then(() => this.reconnected());
+  }
+
+  async #openAgain(region: Region): Promise<void> {
+    const { name, generation } = region.info;
+    const departures = this.#departures;
+    try {
+      const opened = await this.#ask<Opened>((n) => this.#native.open(n, name, region.access));
+      try {
+        if (opened.info.generation !== generation || !regionInternals.comeBack(region, opened.handle, this.#lay(opened)))
+          throw new MemioError('io.memio.NoSuchRegion', `${name} has been removed, or closed.`);
+        this.#keep(region, opened.handle);
+      } catch (error) {
+        this.#native.close(opened.handle);
+        throw error;
+      }
+      this.#left.delete(region);
+    } catch {
+      if (departures !== this.#departures) return; // left again: the next time, then
+      this.#left.delete(region);
+      regionInternals.end(region);
+    }
   }
 
   #ask<T>(send: (request: number) => void): Promise<T> {
@@ -300,8 +330,9 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       this.#watches.delete(number);
       this.#native.unwatch(number);
     });
-    this.#watches.set(number, watch);
-    this.#native.watch(number, pattern, versions);
+    const begin = (): void => this.#native.watch(number, pattern, versions);
+    this.#watches.set(number, { watch, begin });
+    begin();
     return watch;
   }
 
@@ -314,19 +345,28 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   }
 
   #adopt(opened: Opened): Region {
+    const { handle, access, info } = opened;
     try {
-      return this.#lay(opened);
+      const region = regionInternals.make(this.#native, { handle, access, info, memory: this.#lay(opened), owner: this });
+      this.#keep(region, handle);
+      return region;
     } catch (error) {
-      this.#native.close(opened.handle);
+      this.#native.close(handle);
       throw error;
     }
   }
 
+  #keep(region: Region, handle: number): void {
+    this.#regions.set(handle, new Weak(region));
+    this.#forgotten.register(region, handle, region);
+    this.#readWaits.expect(region);
+  }
+
   /** Lays a region's memory under array buffers of this document. */
-  #lay(opened: Opened): Region {
+  #lay(opened: Opened): RegionMemory {
     const native = this.#native;
     const { pageSize } = native;
-    const { handle, access, info, cell } = opened;
+    const { handle, info, cell } = opened;
     // One page more than the memory, because the buffer need not start on a page; and some words of ours behind it.
     const data = allocate(opened.dataSize + pageSize, info);
     const control = allocate(opened.controlSize + pageSize + roomForWords, info);
@@ -336,12 +376,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       const failed = native.mend(handle);
       if (isNativeError(failed)) throw new MemioError(failed.error, failed.message);
     };
-    const memory = new RegionMemory(geometryOf(info), { data, control, pageSize, cell, mend, ...aliased });
-    const region = regionInternals.make(native, { handle, access, info, memory, owner: this });
-    this.#regions.set(handle, new Weak(region));
-    this.#forgotten.register(region, handle, region);
-    this.#readWaits.expect(region);
-    return region;
+    return new RegionMemory(geometryOf(info), { data, control, pageSize, cell, mend, ...aliased });
   }
 }
 

@@ -11,7 +11,7 @@ import { Reader } from './reader.js';
 import type { RegionMemory } from './region_memory.js';
 import { leasedSlotOf, type ReleaseSlot, Shown, Snapshot } from './snapshot.js';
 
-/** What a Region is made of while it is open. */
+/** What a Region is made of. */
 export interface OpenParts {
   readonly handle: number;
   readonly access: Access;
@@ -40,7 +40,7 @@ export interface RegionParts {
 /** What only the runtime may do with regions: pages have the class Region, so these are no members of it. */
 export interface RegionInternals {
   make(native: Native, parts: OpenParts): Region;
-  /** The region's handle; undefined if it is closed, or no region at all. */
+  /** The region's handle; undefined if it is not open, or no region at all. */
   handleOf(region: unknown): number | undefined;
   infoOf(region: Region): RegionInfo;
   /** For the layers in compat/, which show regions their own ways. Throws if it is closed. */
@@ -52,7 +52,11 @@ export interface RegionInternals {
   placeOf(region: Region, payload: unknown): number | undefined;
   /** From now on reading this sequence or a later one is told to the owner; at once if it has been read. Infinity: none. */
   reportReadOf(region: Region, sequence: number): void;
-  /** The extension has closed the handle, or is about to. */
+  /** The document is left: the extension closes the handle, but the region may come back. */
+  leave(region: Region): void;
+  /** It is opened again, as another handle. False if the page has closed it meanwhile. Throws if it is not to be had. */
+  comeBack(region: Region, handle: number, memory: RegionMemory): boolean;
+  /** It will not come back. */
   end(region: Region): void;
 }
 export let regionInternals: RegionInternals;
@@ -70,21 +74,25 @@ const fromRuntime = Symbol('only the runtime makes regions');
  * goes through the publishes from the latest on: it skips to the newest, waits where there is none, releases each snapshot, and
  * ends when the region is closed.
  *
- * Goes on working when memiod is gone. Ends with `close()` or with the document (at `pagehide`); then `data` of its
- * snapshots shows zeros, and all methods but `close()`, `abort()` and `Snapshot.release()` throw `io.memio.client.Misuse`.
+ * Goes on working when memiod is gone. Ends with `close()` or with the document; then `data` of its snapshots shows zeros, and all
+ * methods but `close()`, `abort()` and `Snapshot.release()` throw `io.memio.client.Misuse`. A document that is left (`pagehide`)
+ * has nothing open: all those throw `io.memio.client.Disconnected`. If the user comes back to it the region is opened again, listeners and loops go on, and
+ * `memio` fires `reconnected`; if the region has been removed meanwhile it is closed.
  */
 export class Region extends EventTarget {
   readonly #native: Native;
   readonly #owner: RegionOwner;
-  readonly #handle: number;
   readonly #access: Access;
   readonly #info: RegionInfo;
-  readonly #releaseSlot: ReleaseSlot;
+  #handle = 0;
+  #releaseSlot: ReleaseSlot = () => {};
   #memory: RegionMemory | undefined;
   #reader: Reader | undefined;
   #lastRead = 0;
   #reported = Infinity;
   #subscribed = false;
+  /** The document has been left, and nobody has closed the region. */
+  #away = false;
   readonly #listeners = new ChangeListeners(this);
   /** The slot that is being written, and the view of it that begin() gave. */
   #begun = -1;
@@ -98,7 +106,7 @@ export class Region extends EventTarget {
     regionInternals = {
       make: (native, parts) => new Region(fromRuntime, native, parts),
       handleOf: (region) =>
-        typeof region === 'object' && region !== null && #handle in region && !region.closed ? region.#handle : undefined,
+        typeof region === 'object' && region !== null && #handle in region && region.#reader !== undefined ? region.#handle : undefined,
       infoOf: (region) => region.#info,
       partsOf: (region) => ({ handle: region.#handle, reader: region.#open(), memory: region.#memory! }),
       placeOf: (region, payload) => region.#placeOf(payload),
@@ -106,6 +114,8 @@ export class Region extends EventTarget {
         region.#reported = sequence;
         if (region.#lastRead >= sequence) region.#owner.read(region, region.#lastRead);
       },
+      leave: (region) => region.#leave(),
+      comeBack: (region, handle, memory) => region.#comeBack(handle, memory),
       end: (region) => region.#end(),
     };
   }
@@ -116,15 +126,9 @@ export class Region extends EventTarget {
     super();
     this.#native = native;
     this.#owner = parts.owner;
-    this.#handle = parts.handle;
     this.#access = parts.access;
     this.#info = freeze(parts.info);
-    this.#memory = parts.memory;
-    this.#reader = new Reader(parts.memory);
-    this.#releaseSlot = (slot) => {
-      // Of a region that is closed nothing is leased any more.
-      if (this.#reader?.release(slot)) native.wake(this.#handle);
-    };
+    this.#attach(parts.handle, parts.memory);
   }
 
   get name(): string {
@@ -138,7 +142,7 @@ export class Region extends EventTarget {
     return this.#access;
   }
   get closed(): boolean {
-    return this.#reader === undefined;
+    return this.#reader === undefined && !this.#away;
   }
 
   /** Counts publishes. Reading it costs next to nothing: poll it at every frame if you like. */
@@ -201,13 +205,15 @@ export class Region extends EventTarget {
   abort(): void {
     if (this.#begun < 0) return;
     this.#begun = -1;
-    if (!this.closed) this.#native.abort(this.#handle);
+    if (this.#reader !== undefined) this.#native.abort(this.#handle);
   }
 
   /** Gives the memory back. Snapshots end too, and what workers have of it. More than once does no harm. */
   close(): void {
     if (this.closed) return;
+    const away = this.#away;
     this.#end();
+    if (away) return;
     this.#owner.closed(this.#handle, this);
     this.#native.close(this.#handle);
   }
@@ -254,7 +260,7 @@ export class Region extends EventTarget {
   async *[Symbol.asyncIterator](): AsyncGenerator<Snapshot, void, void> {
     let seen = 0;
     while (!this.closed) {
-      if (this.sequence === seen) {
+      if (this.#away || this.sequence === seen) {
         await this.#nextChange();
         continue;
       }
@@ -276,8 +282,12 @@ export class Region extends EventTarget {
 
   #subscribe(): void {
     if (this.#subscribed) return;
-    this.#check(this.#native.subscribe(this.#handle, this.#lastRead, () => this.#changed()));
+    if (!this.#away) this.#subscribeTo(this.#handle);
     this.#subscribed = true;
+  }
+
+  #subscribeTo(handle: number): void {
+    this.#check(this.#native.subscribe(handle, this.#lastRead, () => this.#changed()));
     this.#owner.hold(this);
   }
 
@@ -293,11 +303,42 @@ export class Region extends EventTarget {
   }
 
   #end(): void {
+    this.#detach();
+    this.#away = false;
+    this.#wake();
+  }
+
+  #attach(handle: number, memory: RegionMemory): void {
+    const reader = new Reader(memory);
+    this.#handle = handle;
+    this.#memory = memory;
+    this.#reader = reader;
+    this.#releaseSlot = (slot) => {
+      // What was leased through a handle that has been closed is not leased any more.
+      if (this.#reader === reader && reader.release(slot)) this.#native.wake(handle);
+    };
+  }
+
+  #detach(): void {
     this.#reader = undefined;
     this.#memory = undefined;
     this.#shown.forget();
     this.#begun = -1;
+    this.#reported = Infinity;
+  }
+
+  #leave(): void {
+    this.#detach();
+    this.#away = true;
+  }
+
+  #comeBack(handle: number, memory: RegionMemory): boolean {
+    if (!this.#away) return false;
+    if (this.#subscribed) this.#subscribeTo(handle);
+    this.#away = false;
+    this.#attach(handle, memory);
     this.#wake();
+    return true;
   }
 
   #placeOf(payload: unknown): number | undefined {
@@ -306,6 +347,11 @@ export class Region extends EventTarget {
   }
 
   #open(): Reader {
+    if (this.#away)
+      throw new MemioError(
+        'io.memio.client.Disconnected',
+        `The page has been left, and ${this.name} is not open again yet; wait for "reconnected" of memio.`,
+      );
     if (this.#reader === undefined)
       throw new MemioError('io.memio.client.Misuse', `The region ${this.name} has been closed; open it again.`);
     return this.#reader;

@@ -23,7 +23,8 @@ export let watchInternals: WatchInternals;
  *
  *     for await (const { event, region } of memio.watch('telemetry/*')) ...
  *
- * Ends with `close()`, with the loop, and with the document. Errors (Disconnected, if memiod goes) end it too, by a throw.
+ * Ends with `close()`, with the loop, and with the document. Errors end it too, by a throw. When memiod is back after it was gone, or
+ * the user is back at a page that was left, it begins anew, with `present` for each region there is then.
  */
 export class Watch implements AsyncIterableIterator<WatchReply> {
   readonly #stop: () => void;

@@ -31,7 +31,6 @@ export class Commands {
   /** The document goes; its regions are closed already. */
   forget(): void {
     this.#uploads.clear();
-    this.#created.clear();
   }
 
   async run(command: unknown, given: unknown): Promise<unknown> {

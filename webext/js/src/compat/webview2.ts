@@ -66,6 +66,7 @@ export class WebView2 {
 
   /** The document goes; its regions are closed already. */
   forget(): void {
+    for (const region of this.#taken.values()) region.close();
     this.#taken.clear();
   }
 

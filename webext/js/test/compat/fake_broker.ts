@@ -3,6 +3,7 @@
 // publish reaches them all.
 import type { Layout, Region as RegionInfo } from '../../generated/protocol.js';
 import { DocumentRuntime } from '../../src/memio.js';
+import { leaseTableCellsOffset } from '../../src/format.js';
 import type { Aliased, Native, NativeError } from '../../src/native.js';
 
 const pageSize = 4096;
@@ -39,9 +40,9 @@ export class FakeBroker {
     this.runtime = new DocumentRuntime(this.#native(compatibility));
   }
 
-  make(name: string, { slots = 4, capacity = 1000, layout = 'memio64' as Layout, writable = true } = {}): void {
+  make(name: string, { slots = 4, capacity = 1000, layout = 'memio64' as Layout, writable = true, generation = 1 } = {}): void {
     const info: RegionInfo = {
-      name, generation: 1, layout, slots, capacity, stride: pageSize, lifetime: 'session', exclusive: false, hugePages: false, sequence: 0, handles: 0,
+      name, generation, layout, slots, capacity, stride: pageSize, lifetime: 'session', exclusive: false, hugePages: false, sequence: 0, handles: 0,
     };
     this.regions.set(name, { info, writable, slot: 0, sequence: 0n, version: 0n, bytes: new Uint8Array() });
   }
@@ -65,6 +66,12 @@ export class FakeBroker {
 
   open(name: string): number {
     return [...this.handles.values()].filter((handle) => handle.name === name).length;
+  }
+
+  /** The slots that are leased through open handles. */
+  leases(name: string): number {
+    const mine = [...this.handles.values()].filter((handle) => handle.name === name && handle.control !== undefined);
+    return mine.reduce((mask, { control }) => mask | new Int32Array(control!, pageSize + leaseTableCellsOffset)[0]!, 0);
   }
 
   #show(handle: Handle): void {
