@@ -70,6 +70,22 @@ TEST_F(Page, WatchesRegionsComeChangeAndGo) {
   EXPECT_EQ(browser.run("for await (const e of memio.watch(7)) ;").value("error", ""), "io.memio.InvalidPattern");
 }
 
+TEST_F(Page, WatchesEndWithTheDocument) {
+  GError* error = nullptr;
+  ASSERT_TRUE(memio_webkit_allow(memio_.get(), "page://host", "t/**", MEMIO_WEBKIT_ALL, &error));
+  Pages pages;  // a name stays with these when they are loaded again
+  Browser browser(memio_.get(), pages.serve());
+  ASSERT_TRUE(browser.load_uri("page://host/a"));
+  ASSERT_EQ(browser.run(R"js(
+    globalThis.watch = memio.watch();
+    addEventListener('pagehide', () => watch.next().then(() => {}, e => { window.name = e.name; }));
+    return (await watch.next()).value.event;
+  )js"),
+            "ready");
+  ASSERT_TRUE(browser.reload());
+  EXPECT_EQ(browser.run("return window.name;"), "io.memio.client.Disconnected");
+}
+
 TEST_F(Page, LoopsThroughPublishes) {
   auto region = make_region("t/loop");
   Browser browser(memio_.get());

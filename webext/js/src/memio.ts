@@ -224,8 +224,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     void this.#memioTauri?.look();
   }
 
-  /** The document goes, perhaps to come back: all memory is given back. */
-  suspend(): void {
+  /** The document goes: all memory is given back. `kept` says whether the user may come back to it. */
+  suspend(kept: boolean): void {
     this.#commands.forget();
     this.#memioTauri?.forget();
     this.#webview2?.forget();
@@ -233,9 +233,13 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     for (const reference of this.#regions.values()) {
       const region = reference.deref();
       if (region === undefined) continue;
-      this.#left.add(region);
       this.#forgotten.unregister(region);
+      if (!kept) {
+        regionInternals.end(region);
+        continue;
+      }
       regionInternals.leave(region);
+      this.#left.add(region);
     }
     this.#regions.clear();
     this.#held.clear();
@@ -247,6 +251,9 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     this.#native.suspend();
     const reason = new MemioError('io.memio.client.Disconnected', 'The document was left; ask again when it is shown.');
     for (const request of requests) request.reject(reason);
+    if (kept) return;
+    for (const { watch } of this.#watches.values()) watchInternals.end(watch, reason);
+    this.#watches.clear();
   }
 
   /** The document is back: what was open is opened again, as far as it is still there. */

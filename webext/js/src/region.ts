@@ -75,9 +75,9 @@ const fromRuntime = Symbol('only the runtime makes regions');
  * ends when the region is closed.
  *
  * Goes on working when memiod is gone. Ends with `close()` or with the document; then `data` of its snapshots shows zeros, and all
- * methods but `close()`, `abort()` and `Snapshot.release()` throw `io.memio.client.Misuse`. A document that is left (`pagehide`)
- * has nothing open: all those throw `io.memio.client.Disconnected`. If the user comes back to it the region is opened again, listeners and loops go on, and
- * `memio` fires `reconnected`; if the region has been removed meanwhile it is closed.
+ * methods but `close()`, `abort()` and `Snapshot.release()` throw `io.memio.client.Misuse`. In a document that has
+ * been left, but that WebKit keeps, they throw `io.memio.client.Disconnected`. When the user comes back to it the region is opened again,
+ * listeners and loops go on, and `memio` fires `reconnected`; if the region has been removed meanwhile it is closed.
  */
 export class Region extends EventTarget {
   readonly #native: Native;

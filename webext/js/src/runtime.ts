@@ -10,7 +10,7 @@ export function start(native: Native): Handlers {
   addEventListener(
     'pagehide',
     (event) => {
-      if (event.isTrusted) runtime.suspend();
+      if (event.isTrusted) runtime.suspend(event.persisted);
     },
     true,
   );

@@ -28,7 +28,7 @@ describe('a document that is left and come back to', () => {
       for await (const snapshot of region) seen.push(textOf(snapshot));
     })();
     await settled();
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     expect([broker.open('a'), region.closed, nameOfError(() => region.read())]).toEqual([0, false, 'io.memio.client.Disconnected']);
     region.addEventListener('change', () => events.push('late listener'));
     region.abort();
@@ -49,7 +49,7 @@ describe('a document that is left and come back to', () => {
     broker.make('c');
     const { memio } = broker.runtime;
     const [removed, replaced] = [await memio.open('b'), await memio.open('c')];
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     region.close();
     broker.regions.delete('b');
     broker.regions.delete('c');
@@ -62,9 +62,9 @@ describe('a document that is left and come back to', () => {
   });
 
   it('is left again before all is back, and gets it the next time', async () => {
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     broker.runtime.resume();
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     await settled();
     expect([region.closed, broker.open('a')]).toEqual([false, 0]);
     broker.runtime.resume();
@@ -72,9 +72,23 @@ describe('a document that is left and come back to', () => {
     expect([textOf(region.read()), broker.open('a')]).toEqual(['first', 1]);
   });
 
+  it('that WebKit does not keep has nothing any more', async () => {
+    const watch = broker.runtime.memio.watch();
+    const next = watch.next().then(
+      () => 'told',
+      (error: Error) => error.name,
+    );
+    broker.runtime.suspend(false);
+    expect([region.closed, nameOfError(() => region.read()), await next]).toEqual([
+      true,
+      'io.memio.client.Misuse',
+      'io.memio.client.Disconnected',
+    ]);
+  });
+
   it('has snapshots of before that hold nothing of what is open now', async () => {
     const old = region.read();
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     broker.runtime.resume();
     await settled();
     const now = region.read();

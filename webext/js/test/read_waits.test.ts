@@ -23,7 +23,7 @@ describe('what the application waits for', () => {
     region.read();
     broker.runtime.awaitRead(4, 'a', 2);
     expect(broker.told.slice(2)).toEqual([['taken', 4]]);
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     expect(broker.told.length).toBe(3);
   });
 });

@@ -55,7 +55,7 @@ describe('the globals', () => {
   });
 
   it('are empty after the document was left, and fill again when it comes back', async () => {
-    broker.runtime.suspend();
+    broker.runtime.suspend(true);
     expect([globals.memioListBuffers(), globals.memioSharedBuffer()]).toEqual([[], null]);
     broker.runtime.resume();
     await settled();
