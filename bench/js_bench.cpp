@@ -13,7 +13,8 @@
 //   lease    region.read() and release() | the call of a native function that does nothing (in this process: the same
 //            engine, the same kind of function)
 //   store    a read() and release() with a store into the read-only view between them | the same without
-//   notify   from a native publish, 16 ms after the one before, to a JavaScript handler of `change` | to a handler in the
+//   notify   from a native publish, 16 ms after the one before, to a JavaScript handler of `change` | to a handler in
+//   the
 //            GLib main loop of another program
 //   frames   a frame of 1080p on a canvas, from a native program that publishes the next when it is told | fetched from
 //   a URI scheme
@@ -280,9 +281,10 @@ class JsBench {
     return time_publish([this] { return must(bulk_.commit()); }, answer(0), "the page");
   }
 
-  // From the publish until `answered` has its sequence. In a thread of its own, as publishers are programs of their own:
-  // the web view's main loop sleeps meanwhile, or does what the web process asks of it.
-  double time_publish(const std::function<std::uint64_t()>& publish, const std::atomic<std::uint32_t>& answered, const char* whose) {
+  // From the publish until `answered` has its sequence. In a thread of its own, as publishers are programs of their
+  // own: the web view's main loop sleeps meanwhile, or does what the web process asks of it.
+  double time_publish(const std::function<std::uint64_t()>& publish, const std::atomic<std::uint32_t>& answered,
+                      const char* whose) {
     std::atomic<double> taken = 0;
     const std::jthread publisher([&] {
       let_a_frame_pass();
@@ -304,7 +306,8 @@ class JsBench {
     return time_publish([this] { return must(notify_.write(std::vector<std::byte>(8))); }, answer(1), "the page");
   }
   double time_native_notify() {
-    return time_publish([this] { return must(native_.write(std::vector<std::byte>(8))); }, native_answer_, "the native program");
+    return time_publish([this] { return must(native_.write(std::vector<std::byte>(8))); }, native_answer_,
+                        "the native program");
   }
 
   double time_native_call() {

@@ -139,6 +139,10 @@ def verdict(row):
     return {True: ("met", "32"), False: ("missed", "31"), None: ("", "")}[row["pass"]]
 
 
+def show_ratio(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.1g}"
+
+
 def table(rows, colours):
     def number(value, unit):
         if value is None:
@@ -148,7 +152,7 @@ def table(rows, colours):
     lines = [["figure", "memiod", "peer", "", "ratio", "target", ""]]
     for row in rows:
         lines.append([row["name"], number(row["value"], row["unit"]), number(row["peer_value"], row["unit"]), row["peer"],
-                      "-" if row["ratio"] is None else f"{row['ratio']:.2f}",
+                      "-" if row["ratio"] is None else show_ratio(row["ratio"]),
                       "-" if row["target"] is None else f"<= {row['target']:g}", verdict(row)[0]])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     left = {0, 3, 6}

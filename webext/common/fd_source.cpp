@@ -7,9 +7,9 @@ namespace {
 
 constexpr auto readable = static_cast<GIOCondition>(G_IO_IN | G_IO_HUP | G_IO_ERR);
 
-// GLib takes a source's descriptor out of its set around each dispatch, unless the source may recurse, and wakes its own
-// loop by a system call each time: for a wake-up that is short otherwise, that is much. So this one may recurse, and takes
-// its descriptor out only if it really does.
+// GLib takes a source's descriptor out of its set around each dispatch, unless the source may recurse, and wakes its
+// own loop by a system call each time: for a wake-up that is short otherwise, that is much. So this one may recurse,
+// and takes its descriptor out only if it really does.
 struct Source {
   GSource base;
   gpointer tag;

@@ -93,7 +93,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     std::optional<Alias> slots;
     std::map<std::uint64_t, Alias> mappings;  // of the slots, into memories of wasm modules
     JsValue changed;                          // the runtime's function for publishes, once it has subscribed
-    JsValue nothing;                          // what that gives back: WebKit would make it an object of its own each time
+    JsValue nothing;  // what that gives back: WebKit would make it an object of its own each time
   };
   // An answer on its way to the runtime, to its handler of that name.
   struct Answer {

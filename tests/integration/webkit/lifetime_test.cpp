@@ -76,8 +76,7 @@ TEST_F(Lifetime, APageThatIsGoneBackToIsAttachedAgain) {
   ASSERT_TRUE(run_until([&] { return browser.run("return seen.length;") == 3; })) << browser.run("return seen;");
   ASSERT_TRUE(publish(region_, "and after"));
   ASSERT_TRUE(run_until([&] { return browser.run("return seen.length;") == 5; })) << browser.run("return seen;");
-  EXPECT_EQ(browser.run("return seen.sort();"),
-            Json::parse(R"(["event and after", "event while it was away",
+  EXPECT_EQ(browser.run("return seen.sort();"), Json::parse(R"(["event and after", "event while it was away",
                             "loop and after", "loop while it was away", "loop x"])"));
   EXPECT_EQ(browser.run("return events;"), Json::parse(R"(["present", "ready", "present", "ready"])"));
   // A snapshot from before shows nothing, and its end frees no slot of anybody's.
