@@ -73,6 +73,7 @@ Browser::Browser(MemioWebkit* memio, const UseContext& before_view, const UseCon
   g_signal_connect(view_, "web-process-terminated",
                    G_CALLBACK(+[](WebKitWebView*, WebKitWebProcessTerminationReason, gpointer data) {
                      ++static_cast<Browser*>(data)->terminations_;
+                     ++all_terminations_;
                    }),
                    this);
 #ifdef MEMIO_WEBKIT_6

@@ -55,8 +55,9 @@ class Browser {
   static std::size_t memio_mappings();
 
   [[nodiscard]] WebKitWebView* view() const noexcept { return view_; }
-  // How often a web process has ended unexpectedly.
+  // How often a web process has ended unexpectedly: of this view, and of all that there have been.
   [[nodiscard]] int terminations() const noexcept { return terminations_; }
+  [[nodiscard]] static int all_terminations() noexcept { return all_terminations_; }
 
  private:
   bool load(const std::function<void()>& begin);
@@ -65,6 +66,7 @@ class Browser {
   WebKitWebView* view_ = nullptr;  // the window's
   GtkWidget* window_ = nullptr;
   int terminations_ = 0;
+  inline static int all_terminations_ = 0;
   int finished_ = 0;
 };
 

@@ -172,6 +172,7 @@ TEST_F(Lifetime, WhatIsOpenIsClaimedAgainWhenMemiodComesBack) {
 }
 
 TEST_F(Lifetime, ACrashOfTheWebProcessFreesTheHandles) {
+  expected_terminations_ = 1;
   Browser browser(memio_.get());
   ASSERT_TRUE(browser.load_html());
   ASSERT_TRUE(open_in(browser));

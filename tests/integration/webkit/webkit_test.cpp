@@ -24,6 +24,7 @@ WebKitTest::WebKitTest() : client_(daemon_.connect()), memio_(memio_webkit_new()
 }
 
 WebKitTest::~WebKitTest() {
+  EXPECT_EQ(Browser::all_terminations() - terminations_before_, expected_terminations_) << "a web process has crashed";
   const auto regions = client_.list();
   if (!regions) return;  // a test that ended its memiod
   for (const auto& region : *regions) EXPECT_TRUE(client_.remove(region.name));

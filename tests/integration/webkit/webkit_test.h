@@ -14,8 +14,8 @@ class WebKitTest : public testing::Test {
  protected:
   static void SetUpTestSuite();
   WebKitTest();
-  // Looks for leaks, once all that a test has is gone: of descriptors in memiod, and of its memory files in this
-  // program.
+  // Looks for web processes that have crashed, and for leaks, once all that a test has is gone: of descriptors in
+  // memiod, and of its memory files in this program.
   ~WebKitTest() override;
 
   // A region for tests, made by the native side.
@@ -29,7 +29,10 @@ class WebKitTest : public testing::Test {
   Client client_;
   webext::ObjectPtr<MemioWebkit> memio_;
 
+  int expected_terminations_ = 0;
+
  private:
+  int terminations_before_ = Browser::all_terminations();
   std::size_t daemon_fds_ = 0;
 };
 
