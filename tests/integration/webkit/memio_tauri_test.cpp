@@ -245,6 +245,48 @@ TEST_F(MemioTauri, LookingForNewsLosesNoStores) {
   }
 }
 
+// MemioTauri's own client does, in memioRead().
+TEST_F(MemioTauri, DataViewsAreMadeOfItsArrays) {
+  auto region = client_.create("state", {.capacity = 100});
+  ASSERT_TRUE(region);
+  ASSERT_TRUE(publish(*region, "text", 7));
+  Browser browser(memio_.get(), add_scheme);
+  ASSERT_TRUE(browser.load_uri("page://host/"));
+  ASSERT_TRUE(wait_for_globals(browser));
+  EXPECT_EQ(browser.run(R"js(
+    const nameOf = f => { try { f(); return ''; } catch (e) { return e.name; } };
+    const view = new DataView(memioSharedBuffer(), 64, 4);
+    class Derived extends DataView {}
+    return [String(new DataView(memioSharedBuffer()).getBigUint64(8, true)), view.byteLength, view.getUint8(0),
+      view instanceof DataView, view.constructor === DataView, new Derived(memioSharedBuffer()) instanceof Derived,
+      new DataView(new ArrayBuffer(8), 2).byteLength, nameOf(() => new DataView(new Uint8Array(8))),
+      nameOf(() => new DataView()), nameOf(() => DataView(new ArrayBuffer(8)))];
+  )js"),
+            Json::parse(R"(["7", 4, 116, true, true, true, 6, "TypeError", "TypeError", "TypeError"])"));
+}
+
+// States that the page labels itself, with one label.
+TEST_F(MemioTauri, AStateUnderTheSameHeaderIsPublished) {
+  for (const unsigned slots : {1U, 4U}) {
+    auto region = client_.create("state", {.capacity = 1 << 16, .slots = slots});
+    ASSERT_TRUE(region);
+    ASSERT_TRUE(publish(*region, "before", 9));
+    Browser browser(memio_.get(), add_scheme);
+    ASSERT_TRUE(browser.load_uri("page://host/"));
+    ASSERT_TRUE(wait_for_globals(browser));
+    const std::string last(20001, 'x');
+    for (const std::string& text : {std::string("aftera"), std::string("afterb"), last, last.substr(1) + 'y'})
+      EXPECT_EQ(browser.run("const { MemioClient } = await import('memio-client');"
+                            "new MemioClient().writeSharedState(new TextEncoder().encode('" +
+                            text + "'), 9n); await null; await null; return memioSharedBuffer()[64];"),
+                text[0])
+          << slots;
+    EXPECT_EQ(text_of(*region), last.substr(1) + 'y') << slots;
+    EXPECT_EQ(region->sequence(), 5U) << slots;
+    ASSERT_TRUE(client_.remove("state"));
+  }
+}
+
 TEST_F(MemioTauri, HostilePagesGetNothing) {
   auto region = client_.create("state", {.capacity = 100});
   ASSERT_TRUE(region);

@@ -3,7 +3,7 @@
 // memory (directory and lease table) is thus never handed to code of the page.
 export const { load: atomicLoad, store: atomicStore, compareExchange: atomicExchange } = Atomics;
 
-export const { apply } = Reflect;
+export const { apply, construct } = Reflect;
 export const { defineProperty, freeze, hasOwn } = Object;
 export const { parse: parseJson, stringify: toJson } = JSON;
 export const microtask: (task: () => void) => void = globalThis.queueMicrotask.bind(globalThis);

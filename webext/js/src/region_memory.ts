@@ -84,6 +84,11 @@ export class RegionMemory {
     if (this.#stored[0] !== 0) this.#mend();
   }
 
+  /** Whether somebody here has stored into read-only memory since showTrueBytes(); so does reading it with Atomics. */
+  get stored(): boolean {
+    return this.#stored[0] !== 0;
+  }
+
   /** Loads `latest` into `low` and `high`, after all that was stored or loaded before the last atomic operation. */
   loadLatest(): void {
     atomicLoad(fenceWord, 0);

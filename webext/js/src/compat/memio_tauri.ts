@@ -12,14 +12,14 @@
 // - A region with more slots shows the latest publish. The slot stays leased until the next one arrives; asking by name again
 //   gives the next one. An array from before that may change under its holder, as MemioTauri's do.
 //
-// MemioTauri's client also writes through the array: payload, then header. The array's memory is private to the page, so that
-// nobody sees half of that; a header that changed is published as a whole when the page's task ends.
+// MemioTauri's client also writes through the array, header and payload. The array's memory is private to the page, so that
+// nobody sees half of that; what changed is published as a whole when the page's task ends.
 import { isClassic, magicHighWord, magicLowWord } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
-import { Bytes, defineProperty, microtask } from '../primordials.js';
+import { Bytes, ByteView, construct, defineProperty, microtask, Words } from '../primordials.js';
 import { type Region, regionInternals, type RegionParts } from '../region.js';
-import { fence } from '../region_memory.js';
+import { fence, type RegionMemory } from '../region_memory.js';
 
 /** What the client asks for if it is not told a name. */
 const defaultName = 'state';
@@ -38,6 +38,7 @@ export class MemioTauri {
   constructor(native: Native, memio: Memio) {
     this.#native = native;
     this.#memio = memio;
+    letDataViewsTakeShown();
   }
 
   /** Opens what there is now and was not before, and closes what is not there any more. */
@@ -142,6 +143,27 @@ export class MemioTauri {
   }
 }
 
+/** The buffers under the arrays that pages have been shown. */
+const buffersOfShown = new WeakMap<object, ArrayBuffer>();
+
+/**
+ * memioRead() of MemioTauri's client makes a DataView of what memioSharedBuffer() gives, as if it were an ArrayBuffer. So in these
+ * documents a DataView can be made of one of our arrays; of anything else as ever. To be called before any script of the page.
+ */
+function letDataViewsTakeShown(): void {
+  const value = new Proxy(ByteView, {
+    construct(target, given: unknown[], newTarget) {
+      given[0] = buffersOfShown.get(given[0] as object) ?? given[0];
+      return construct(target, given, newTarget) as DataView;
+    },
+  });
+  for (const [object, name] of [
+    [globalThis, 'DataView'],
+    [ByteView.prototype, 'constructor'],
+  ] as const)
+    defineProperty(object, name, { value, writable: true, configurable: true, enumerable: false });
+}
+
 /** A region as these pages see it. */
 class ShownRegion {
   readonly #native: Native;
@@ -185,7 +207,7 @@ class ShownRegion {
       this.#checking = true;
       microtask(() => {
         this.#checking = false;
-        this.#publishStores();
+        this.#publishStores(true);
       });
     }
     return (this.#arrays[this.#slot] ??= this.#window(this.#slot));
@@ -239,13 +261,15 @@ class ShownRegion {
     const { stride, capacity } = memory.geometry;
     const window = this.#native.window(handle, slot * stride, headerSize + capacity);
     if (isNativeError(window)) throw new Error(window.message);
-    return new Bytes(window);
+    const array = new Bytes(window);
+    buffersOfShown.set(array, window);
+    return array;
   }
 
-  /** Publishes what the page has stored through the array, if it has changed the header. */
-  #publishStores(): void {
+  /** Publishes what the page has stored through the array, if it has changed the header; at the end of its task also if not. */
+  #publishStores(atEnd = false): void {
     if (this.#writer === undefined || this.#slot < 0 || this.#reader.closed || this.#writer.closed) return;
-    if (!this.#headerIsThePages()) return;
+    if (!this.#isThePages(() => this.#headerDiffers()) && !(atEnd && this.#payloadIsThePages())) return;
     const { memory } = regionInternals.partsOf(this.#reader);
     const { magicLow, magicHigh, capacity } = memory.geometry;
     const word = (index: number) => memory.headerWord(this.#slot, index);
@@ -261,20 +285,44 @@ class ShownRegion {
     memory.showTrueBytes();
   }
 
-  /** Whether the header in the page's private memory is another than that in the region. */
-  #headerIsThePages(): boolean {
-    const mine = regionInternals.partsOf(this.#reader).memory;
-    const shared = regionInternals.partsOf(this.#writer!).memory;
-    const differs = () => {
-      for (let word = 0; word < 6; ++word)
-        if (mine.headerWord(this.#slot, word) !== shared.headerWord(this.#slot, word)) return true;
+  #headerDiffers(): boolean {
+    const { mine, shared } = this.#memories();
+    for (let word = 0; word < 6; ++word)
+      if (mine.headerWord(this.#slot, word) !== shared.headerWord(this.#slot, word)) return true;
+    return false;
+  }
+
+  /** Under the same header: a page that labels its states itself may write two alike. */
+  #payloadIsThePages(): boolean {
+    const { mine, shared } = this.#memories();
+    // A slot that is not the latest any more may have been filled anew, and then the page's stores are not a state.
+    const current = isClassic(this.#reader.info) || (this.#leased && this.#source().reader.sequence === this.#sequence);
+    const length = mine.headerWord(this.#slot, 4);
+    if (!mine.stored || !current || length > mine.geometry.capacity || mine.headerWord(this.#slot, 5) !== 0) return false;
+    const mineBytes = mine.payload(this.#slot, length);
+    const sharedBytes = shared.payload(this.#slot, length);
+    const differ = (one: ArrayLike<number>, other: ArrayLike<number>, from: number) => {
+      for (let i = from; i < one.length; ++i) if (one[i] !== other[i]) return true;
       return false;
     };
-    // Read twice, because somebody may be writing the region just now; memory that is the page's own stays different.
+    return this.#isThePages(
+      () =>
+        differ(mineBytes.as(Words), sharedBytes.as(Words), 0) ||
+        differ(mineBytes.bytes, sharedBytes.bytes, length - (length % 4)),
+    );
+  }
+
+  /** Looks three times, because somebody may be writing the region just now; memory that is the page's own stays different. */
+  #isThePages(differs: () => boolean): boolean {
     for (let i = 0; i < 3; ++i) {
       if (!differs()) return false;
       fence();
     }
     return true;
+  }
+
+  /** The page's private memory, and the region's. */
+  #memories(): { mine: RegionMemory; shared: RegionMemory } {
+    return { mine: regionInternals.partsOf(this.#reader).memory, shared: regionInternals.partsOf(this.#writer!).memory };
   }
 }
