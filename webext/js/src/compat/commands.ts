@@ -42,7 +42,10 @@ export class Commands {
       );
     if (given !== undefined && (typeof given !== 'object' || given === null))
       throw misuse(`The arguments of ${prefix}${name} are an object, not ${describe(given)}.`);
-    return found((given ?? {}) as Arguments);
+    const all = (given ?? {}) as Arguments;
+    // Clients of Tauri put them into one argument of that name where the command takes a structure.
+    const { args = all } = all;
+    return found((typeof args === 'object' && args !== null ? args : all) as Arguments);
   }
 
   readonly #table: Record<string, Command> = {

@@ -18,6 +18,7 @@ import { isClassic, magicHighWord, magicLowWord } from '../format.js';
 import type { Memio } from '../memio.js';
 import { isNativeError, type Native } from '../native.js';
 import { Bytes, ByteView, construct, defineProperty, microtask, Words } from '../primordials.js';
+import { toBytes } from '../publishing.js';
 import { type Region, regionInternals, type RegionParts } from '../region.js';
 import { fence, type RegionMemory } from '../region_memory.js';
 
@@ -107,9 +108,9 @@ export class MemioTauri {
 
   write(name: unknown, data: unknown): boolean {
     const shown = this.#find(name);
-    if (shown === undefined || !(data instanceof Bytes)) return false;
+    if (shown === undefined) return false;
     try {
-      return shown.write(data);
+      return shown.write(toBytes(data as ArrayBufferView));
     } catch {
       return false;
     }

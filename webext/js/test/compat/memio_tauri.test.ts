@@ -48,8 +48,9 @@ describe('the globals', () => {
 
   it('write', () => {
     const write = globals.memioWriteSharedBuffer;
+    expect([write('state', new Uint16Array([0x6968])), broker.text('state')]).toEqual([true, 'hi']);
     expect(write('state', bytesOf('bye'))).toBe(true);
-    expect([broker.text('state'), broker.regions.get('state')!.version]).toEqual(['bye', 6n]);
+    expect([broker.text('state'), broker.regions.get('state')!.version]).toEqual(['bye', 7n]);
     const bad = [['mine', bytesOf('x')], ['one', new Uint8Array(11)], ['one', new Uint8Array()], ['none', bytesOf('x')], ['one', 'x'], []];
     expect(bad.map((args) => write(...args))).toEqual(bad.map(() => false));
   });

@@ -104,7 +104,7 @@ describe('the commands', () => {
     expect(await invoke('prepare_upload_buffer', { name: 'state', size: 5 })).toEqual({ name: 'state', size: 5, ready: true });
     expect(events[0]!.additionalData).toEqual({ name: 'state', size: 5, forUpload: true });
     new Uint8Array(events[0]!.getBuffer()).set(bytesOf('12345'));
-    await invoke('commit_upload_buffer', { name: 'state', version: 9, length: 4 });
+    await invoke('commit_upload_buffer', { args: { name: 'state', version: 9, length: 4 } });
     expect([broker.text('state'), broker.regions.get('state')!.version, broker.open('state')]).toEqual(['1234', 9n, 0]);
     expect(await nameOfError(invoke('commit_upload_buffer', { name: 'state', version: 9, length: 4 }))).toBe('io.memio.client.Misuse');
   });
