@@ -9,20 +9,36 @@
 
 #include "doorbells.h"
 #include "event_loop.h"
+#include "idle.h"
 #include "idle_shrink.h"
 #include "linger.h"
+#include "notifier.h"
 #include "registry.h"
 #include "session.h"
+#include "store.h"
 #include "watch.h"
 
 namespace memio::broker {
 
 class Broker {
  public:
-  Broker(EventLoop& loop, const Limits& limits);
+  Broker(EventLoop& loop, const Limits& limits, Notifier& notifier, Store& store);
+  // Regions and connections are left as they are, for the next memiod: their clients go on.
   ~Broker();
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
+
+  // Takes back what an earlier memiod had.
+  void restore(std::vector<Store::Kept> kept);
+  // What there is to be read anew, is.
+  void reload();
+  // Calls back when nothing has been owned for so long: no region, and no connection. Error: system.
+  Result<void> on_idle(std::chrono::milliseconds delay, std::function<void()> on_idle) {
+    return idle_.start(loop_, delay, std::move(on_idle));
+  }
+
+  // How many regions and connections there are, for people.
+  [[nodiscard]] std::string status() const;
 
   // Takes connections from a listening socket.
   Result<void> listen(UniqueFd socket);
@@ -44,10 +60,14 @@ class Broker {
 
   void accept_one(int listener);
   void end_session(Session& session);
+  void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
+  void on_change();
   void update_status();
 
   EventLoop& loop_;
   Limits limits_;
+  Notifier& notifier_;
+  Store& store_;
   Registry registry_;
   Doorbells doorbells_;
   WatchHub hub_;
@@ -59,6 +79,7 @@ class Broker {
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   EventSource status_timer_;
   std::string told_status_;
+  Idle idle_;
 };
 
 }  // namespace memio::broker

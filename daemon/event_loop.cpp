@@ -46,8 +46,6 @@ Result<EventLoop> EventLoop::make() {
   if (const int r = sd_event_new(&event); r < 0) return event_error(r, "creating the event loop");
   EventLoop loop;
   loop.event_.reset(event);
-  // Under systemd's watchdog the loop itself answers, so that a stuck loop is noticed.
-  if (const int r = sd_event_set_watchdog(event, 1); r < 0) return event_error(r, "answering the watchdog");
   return loop;
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "linger.h"
 
+#include <algorithm>
+
 #include "log.h"
 
 namespace memio::broker {
 
 void Linger::on_unused(const std::shared_ptr<Region>& region) {
-  const bool goes = region->lifetime() == protocol::Lifetime::linger || region->orphaned();
-  if (!goes || registry_.find(region->name()) != region) return;
+  if (region->lifetime() != protocol::Lifetime::linger || registry_.find(region->name()) != region) return;
   auto timer = loop_.add_timer([this, region] {
     // Either way ends this timer; what it captured lasts until it returns.
     if (region->handles() == 0)
@@ -16,14 +17,20 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
       timers_.erase(region->generation());
   });
   if (!timer) return log_warning("{} will not go away by itself: {}", region->name(), timer.error().text());
-  timer->start_timer(delay_);
+  // One that came back may have waited for a while before.
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(region->unused_for());
+  timer->start_timer(std::max(delay_ - waited, std::chrono::milliseconds(0)));
   timers_.insert_or_assign(region->generation(), std::move(*timer));
 }
 
 void Linger::on_adopted(const std::shared_ptr<Region>& region) {
+  if (!region->has_unclaimed() && !region->orphaned()) return on_unused(region);
   auto timer = loop_.add_timer([this, region] {
     region->clear_unclaimed();
-    if (region->handles() == 0) on_unused(region);
+    if (region->orphaned())
+      registry_.remove(region);
+    else if (region->handles() == 0)
+      on_unused(region);
     claim_timers_.erase(region->generation());
   });
   if (!timer) return log_warning("dead handles of {} stay: {}", region->name(), timer.error().text());

@@ -11,7 +11,8 @@
 namespace memio::broker {
 
 // What happens to regions when time has passed: those of lifetime `linger` are removed when nobody has had them open
-// for a while, and so are orphans; the cells of one that was taken over are cleared if nobody claims them.
+// for a while; the cells of one that came back are cleared if nobody claims them, and it is removed if it is of
+// lifetime `session` and its creator does not claim it.
 class Linger {
  public:
   Linger(EventLoop& loop, Registry& registry, std::chrono::milliseconds delay, std::chrono::milliseconds claims)
@@ -19,7 +20,7 @@ class Linger {
 
   // The region's last handle was closed. Calling it again starts the wait anew.
   void on_unused(const std::shared_ptr<Region>& region);
-  // The region was taken over, and its cells wait for their owners.
+  // The region came back, and its cells wait for their owners.
   void on_adopted(const std::shared_ptr<Region>& region);
   // The region has no name any more.
   void forget(const Region& region) { timers_.erase(region.generation()); }

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 
 #include "memio/socket_path.h"
 
@@ -24,10 +26,46 @@ Result<UniqueFd> make_socket() {
   return socket;
 }
 
-// Whether the socket file is one that nobody listens at any more.
-bool is_stale(const sockaddr_un& address) {
+// The name of a process, as ps(1) shows it; empty if it is not to be had.
+std::string process_name(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+// Who listens, for people: whoever called listen(2), which under socket activation is systemd.
+Error taken_by_listener(int connected, const std::string& path) {
+  ucred listener{};
+  socklen_t size = sizeof listener;
+  if (::getsockopt(connected, SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0) listener.pid = 0;
+  const auto name = process_name(listener.pid);
+  const auto who = " (process " + std::to_string(listener.pid) + ") listens at " + path;
+  if (name == "memiod")
+    return {Errc::system, EADDRINUSE, "another memiod" + who + "; take it over with --takeover, or end it"};
+  return {Errc::system, EADDRINUSE,
+          (name.empty() ? "another program" : name) + who + "; end it, or choose another path with --socket"};
+}
+
+// What is at a path where no socket can be made; nothing if it is a socket that nobody listens at any more.
+std::optional<Error> look_at(const sockaddr_un& address, const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+    return Error{Errc::system, EADDRINUSE,
+                 path + " is no socket; remove what is there, or choose another path with --socket"};
   auto probe = make_socket();
-  return probe && ::connect(probe->get(), generic(address), sizeof address) != 0 && errno == ECONNREFUSED;
+  if (!probe) return std::move(probe.error());
+  if (::connect(probe->get(), generic(address), sizeof address) == 0) return taken_by_listener(probe->get(), path);
+  switch (errno) {
+    case ECONNREFUSED: return std::nullopt;
+    case EAGAIN:
+      return Error{Errc::system, EADDRINUSE,
+                   "a program listens at " + path + ", but does not take connections; end it, or choose another path"};
+    case EPROTOTYPE:
+      return Error{Errc::system, EADDRINUSE,
+                   path + " is a socket of another kind; end the program that has it, or choose another path"};
+    default: return Error{Errc::system, errno, "looking who listens at " + path};
+  }
 }
 
 }  // namespace
@@ -43,13 +81,15 @@ Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
   // The file is born with the mode that it is to have.
   const mode_t old_mask = ::umask(S_IRWXG | S_IRWXO | S_IXUSR);
   int bound = ::bind(socket->get(), generic(*address), sizeof *address);
-  if (bound != 0 && errno == EADDRINUSE && is_stale(*address) && ::unlink(path.c_str()) == 0)
-    bound = ::bind(socket->get(), generic(*address), sizeof *address);
+  std::optional<Error> taken;
+  if (bound != 0 && errno == EADDRINUSE) {
+    taken = look_at(*address, path);
+    if (!taken && ::unlink(path.c_str()) == 0) bound = ::bind(socket->get(), generic(*address), sizeof *address);
+  }
   const int error_number = errno;
   ::umask(old_mask);
-  if (bound != 0)
-    return fail_errno(error_number,
-                      error_number == EADDRINUSE ? "another memiod listens at " + path : "creating the socket " + path);
+  if (taken) return fail(std::move(*taken));
+  if (bound != 0) return fail_errno(error_number, "creating the socket " + path);
   if (::listen(socket->get(), backlog) != 0) return fail_errno(errno, "listening at " + path);
   return socket;
 }

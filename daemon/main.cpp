@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Reads the command line and wires the parts together.
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 
 #include "broker.h"
 #include "listen.h"
 #include "log.h"
 #include "memio/socket_path.h"
-#include "notify.h"
+#include "notifier.h"
+#include "passed_fds.h"
+#include "store.h"
 #include "version.h"
 
 namespace memio::broker {
@@ -23,6 +23,7 @@ namespace {
 struct Options {
   std::string socket;
   std::string log_level = "info";
+  unsigned exit_idle_time = 30;  // seconds
 };
 
 // A descriptor or three a region: take all that we may have.
@@ -33,25 +34,11 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Listens at the sockets that systemd opened for us; how many there were.
-Result<int> listen_at_activated(Broker& broker) {
-  const int count = ::sd_listen_fds(1);
-  if (count < 0) return fail_errno(-count, "taking over sockets from systemd");
-  for (int i = 0; i < count; ++i) {
-    UniqueFd socket(SD_LISTEN_FDS_START + i);
-    if (::sd_is_socket_unix(socket.get(), SOCK_STREAM, 1, nullptr, 0) <= 0)
-      return fail(Errc::system, "systemd passed a descriptor that is no listening Unix stream socket");
-    ::fcntl(socket.get(), F_SETFL, O_NONBLOCK);
+// Listens at the sockets that were passed, or at one of our own. Returns the path of that, to be removed at the end.
+Result<std::string> open_sockets(Broker& broker, std::vector<UniqueFd> passed, const Options& options) {
+  for (auto& socket : passed)
     if (auto listening = broker.listen(std::move(socket)); !listening) return fail(std::move(listening.error()));
-  }
-  return count;
-}
-
-// Opens the sockets. Returns the path of the one that we made ourselves, to be removed at the end.
-Result<std::string> open_sockets(Broker& broker, const Options& options) {
-  auto activated = listen_at_activated(broker);
-  if (!activated) return fail(std::move(activated.error()));
-  if (*activated > 0) return std::string();
+  if (!passed.empty()) return std::string();
   Result<std::string> path = options.socket;
   if (options.socket.empty()) path = default_socket_path();
   if (!path) return path;
@@ -62,23 +49,56 @@ Result<std::string> open_sockets(Broker& broker, const Options& options) {
   return path;
 }
 
+// Reads anew what can be, and tells systemd of the beginning and the end of it.
+void reload(Broker& broker, Notifier& notifier) {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  const auto now = std::uint64_t(time.tv_sec) * 1'000'000 + std::uint64_t(time.tv_nsec) / 1000;
+  notifier.tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now));
+  broker.reload();
+  notifier.tell("READY=1");
+}
+
+Result<std::vector<EventSource>> handle_signals(EventLoop& loop, Broker& broker, Notifier& notifier) {
+  const std::pair<int, EventSource::OnTime> handlers[] = {{SIGTERM, [&loop] { loop.exit(EXIT_SUCCESS); }},
+                                                          {SIGINT, [&loop] { loop.exit(EXIT_SUCCESS); }},
+                                                          {SIGHUP, [&] { reload(broker, notifier); }}};
+  std::vector<EventSource> sources;
+  for (const auto& [number, handler] : handlers) {
+    auto source = loop.add_signal(number, handler);
+    if (!source) return fail(std::move(source.error()));
+    sources.push_back(std::move(*source));
+  }
+  return sources;
+}
+
 Result<int> serve(const Options& options) {
   raise_descriptor_limit();
   auto loop = EventLoop::make();
   if (!loop) return fail(std::move(loop.error()));
-  std::vector<EventSource> signals;
-  for (const int number : {SIGTERM, SIGINT}) {
-    auto source = loop->add_signal(number, [&loop] { loop->exit(EXIT_SUCCESS); });
-    if (!source) return fail(std::move(source.error()));
-    signals.push_back(std::move(*source));
-  }
-  Broker broker(*loop, Limits{});
-  auto path = open_sockets(broker, options);
+  auto passed = take_passed_fds();
+  if (!passed) return fail(std::move(passed.error()));
+  Notifier notifier(*loop);
+  Store store(*loop, notifier);
+  auto kept = store.open(*passed);
+  if (!kept) return fail(std::move(kept.error()));
+  Broker broker(*loop, Limits{}, notifier, store);
+  broker.restore(std::move(*kept));
+  const auto signals = handle_signals(*loop, broker, notifier);
+  if (!signals) return fail(signals.error());
+  const bool activated = !passed->sockets.empty();
+  auto path = open_sockets(broker, std::move(passed->sockets), options);
   if (!path) return fail(std::move(path.error()));
-  // Waits until it is told: a manager that missed it would wait for it for ever.
-  ::sd_notify(0, "READY=1\nSTATUS=0 regions, 0 connections");
+  if (activated && options.exit_idle_time > 0) {
+    auto idle = broker.on_idle(std::chrono::seconds(options.exit_idle_time), [&loop] {
+      log_info("nothing is owned any more: ending until somebody connects");
+      loop->exit(EXIT_SUCCESS);
+    });
+    if (!idle) return fail(std::move(idle.error()));
+  }
+  notifier.tell("READY=1\nSTATUS=" + broker.status());
   auto code = loop->run();
-  notify_without_waiting("STOPPING=1\nSTATUS=Stopping");
+  notifier.tell("STOPPING=1\nSTATUS=Stopping");
   if (!path->empty()) ::unlink(path->c_str());
   return code;
 }
@@ -91,6 +111,11 @@ int run(int argc, char** argv) {
       ->type_name("PATH");
   app.add_option("--log-level", options.log_level, "error, warning, info or debug")
       ->check(CLI::IsMember({"error", "warning", "info", "debug"}));
+  app.add_option("--exit-idle-time", options.exit_idle_time,
+                 "Started by systemd's socket activation: end after so long without a region or a connection; 0: never")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0U, 86'400U))
+      ->capture_default_str();
   app.set_version_flag("--version", "memiod " + std::string(project_version));
   CLI11_PARSE(app, argc, argv);
   set_up_log(spdlog::level::from_str(options.log_level));

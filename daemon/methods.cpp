@@ -22,6 +22,9 @@ struct Answer {
   std::vector<UniqueFd> fds;
 };
 
+// The one that the creator of a region gets.
+constexpr std::uint32_t first_cell = 1;
+
 struct Context {
   Broker& broker;
   Session& session;
@@ -77,10 +80,12 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
   auto region = context.broker.registry().create(parameters);
   if (!region) return fail(std::move(region.error()));
   auto answer = open_handle(context, *region, Access::write);
-  if (!answer)
+  if (!answer) {
     context.broker.registry().remove(*region);
-  else if ((*region)->lifetime() == Lifetime::session)
-    context.session.created().push_back(*region);
+    return answer;
+  }
+  (*region)->set_creator_cell(first_cell);
+  if ((*region)->lifetime() == Lifetime::session) context.session.created().push_back(*region);
   return answer;
 }
 
@@ -113,6 +118,9 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   auto region = grants.knows(parameters.name) ? context.broker.registry().find(parameters.name) : nullptr;
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
+  if (!region || !region->is_same_memory(*fds))
+    if (auto removed = context.broker.registry().find_removed(*fds); removed && removed->name() == parameters.name)
+      region = std::move(removed);
   if (!region) {
     auto adopted = context.broker.registry().adopt(parameters, std::move(*fds));
     if (!adopted) return fail(std::move(adopted.error()));
@@ -121,10 +129,12 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   } else if (!region->is_same_memory(*fds)) {
     return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
   }
-  auto id = context.session.claim_handle(region, parameters.access, static_cast<std::uint32_t>(parameters.cell));
+  const auto cell = static_cast<std::uint32_t>(parameters.cell);
+  auto id = context.session.claim_handle(region, parameters.access, cell);
   if (!id) return fail(std::move(id.error()));
-  if (parameters.creator && region->orphaned()) {
+  if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
+    region->set_creator_cell(cell);
     context.session.created().push_back(region);
   }
   return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <ctime>
 #include <memory>
 
 #include "memio/shrink.h"
@@ -88,11 +89,19 @@ Result<UniqueFd> dup_fd(int fd) {
   return copy;
 }
 
+std::chrono::microseconds now() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1000);
+}
+
 void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
   ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
 }  // namespace
+
+Region::Region(Spec spec) : spec_(std::move(spec)) {}
 
 Result<std::shared_ptr<Region>> Region::create(Spec spec) {
   std::shared_ptr<Region> region(new Region(std::move(spec)));
@@ -103,7 +112,7 @@ Result<std::shared_ptr<Region>> Region::create(Spec spec) {
   return region;
 }
 
-Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds) {
+Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::optional<std::vector<bool>>& taken) {
   std::shared_ptr<Region> region(new Region(std::move(spec)));
   // Before anything else, because opening a file of another kind again could block or have effects of its own.
   if (::fcntl(fds.region.get(), F_GET_SEALS) < 0)
@@ -120,8 +129,9 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds) {
   if (!result) return fail(Errc::not_the_region, result.error().text());
   const auto used = region->lease_table_->cells_used.load(std::memory_order_seq_cst);
   region->cells_.assign(region->spec_.cells, CellState::free);
-  for (std::uint32_t i = own_cell + 1; i < std::min(used, region->spec_.cells); ++i)
-    region->cells_[i] = CellState::unclaimed;
+  const auto count = taken ? static_cast<std::uint32_t>(taken->size()) : used;
+  for (std::uint32_t i = own_cell + 1; i < std::min(count, region->spec_.cells); ++i)
+    if (!taken || (*taken)[i]) region->cells_[i] = CellState::unclaimed;
   region->cells_[own_cell] = CellState::taken;
   region->clear_cell(own_cell);
   return region;
@@ -183,12 +193,14 @@ Result<std::uint32_t> Region::take_cell() {
   if (found == cells_.end())
     return fail(Errc::limit_exceeded, "the region " + spec_.name + " has all the " + std::to_string(spec_.cells - 1) +
                                           " handles that it can have");
+  const auto cell = static_cast<std::uint32_t>(found - cells_.begin());
   *found = CellState::taken;
-  ++handles_;
+  if (record_) record_->set_taken(cell, true);
+  on_opened();
   // Written from what we know, not from what the memory says.
   const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
   lease_table_->cells_used.store(static_cast<std::uint32_t>(cells_.rend() - last), std::memory_order_seq_cst);
-  return static_cast<std::uint32_t>(found - cells_.begin());
+  return cell;
 }
 
 Result<void> Region::claim_cell(std::uint32_t cell) {
@@ -196,16 +208,18 @@ Result<void> Region::claim_cell(std::uint32_t cell) {
     return fail(Errc::not_the_region, "the cell " + std::to_string(cell) + " of the region " + spec_.name +
                                           " is not to be claimed; open the region anew");
   cells_[cell] = CellState::taken;
-  ++handles_;
+  on_opened();
   return {};
 }
+
+bool Region::has_unclaimed() const noexcept { return std::ranges::find(cells_, CellState::unclaimed) != cells_.end(); }
 
 void Region::clear_unclaimed() noexcept {
   for (std::uint32_t i = 0; i < cells_.size(); ++i) {
     if (cells_[i] != CellState::unclaimed) continue;
-    cells_[i] = CellState::free;
-    clear_cell(i);
+    free_cell(i);
   }
+  if (handles_ == 0 && unused_since_.count() == 0) set_unused_since(now());
 }
 
 bool Region::is_same_memory(const Fds& fds) const noexcept {
@@ -213,9 +227,41 @@ bool Region::is_same_memory(const Fds& fds) const noexcept {
 }
 
 void Region::give_back_cell(std::uint32_t cell) noexcept {
-  cells_[cell] = CellState::free;
-  --handles_;
+  if (left_) return;
+  if (--handles_ == 0) set_unused_since(now());
+  free_cell(cell);
+}
+
+// The memory first: should memiod die between the two, the next one clears it again.
+void Region::free_cell(std::uint32_t cell) noexcept {
   clear_cell(cell);
+  cells_[cell] = CellState::free;
+  if (record_) record_->set_taken(cell, false);
+  if (creator_cell_ == cell) set_creator_cell(0);
+}
+
+void Region::on_opened() noexcept {
+  if (++handles_ == 1) set_unused_since({});
+}
+
+void Region::set_unused_since(std::chrono::microseconds when) noexcept {
+  unused_since_ = when;
+  if (record_) record_->set_unused_since(when);
+}
+
+std::chrono::microseconds Region::unused_for() const noexcept {
+  return unused_since_.count() == 0 ? unused_since_ : now() - unused_since_;
+}
+
+void Region::set_creator_cell(std::optional<std::uint32_t> cell) noexcept {
+  creator_cell_ = cell;
+  if (record_ && cell) record_->set_creator_cell(*cell);
+}
+
+std::vector<bool> Region::taken() const {
+  std::vector<bool> taken(cells_.size());
+  for (std::size_t i = own_cell + 1; i < cells_.size(); ++i) taken[i] = cells_[i] != CellState::free;
+  return taken;
 }
 
 void Region::clear_cell(std::uint32_t cell) noexcept {

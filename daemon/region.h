@@ -11,6 +11,7 @@
 #include "memio/protocol.h"
 #include "memio/region_format.h"
 #include "memio/unique_fd.h"
+#include "record.h"
 
 namespace memio::broker {
 
@@ -38,13 +39,16 @@ class Region {
 
   // Makes the files. Error: out_of_resources.
   static Result<std::shared_ptr<Region>> create(Spec spec);
-  // Takes over files that an earlier memiod made. They come from a client, so everything about them is checked. Its
-  // cells wait to be claimed. Errors: not_the_region, out_of_resources.
-  static Result<std::shared_ptr<Region>> adopt(Spec spec, Fds fds);
+  // Takes over files that an earlier memiod made. Everything about them is checked, because they may come from a
+  // client. Its cells wait to be claimed: those that are `taken`, or, where nobody knows, all that the lease table says
+  // are used. Errors: not_the_region, out_of_resources.
+  static Result<std::shared_ptr<Region>> adopt(Spec spec, Fds fds,
+                                               const std::optional<std::vector<bool>>& taken = std::nullopt);
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
+  [[nodiscard]] const Spec& spec() const noexcept { return spec_; }
   [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return spec_.generation; }
   [[nodiscard]] protocol::Lifetime lifetime() const noexcept { return spec_.lifetime; }
@@ -63,10 +67,28 @@ class Region {
 
   // Gives an adopted region's cell to the one that had it before. Error: not_the_region if it is not to be had.
   Result<void> claim_cell(std::uint32_t cell);
+  [[nodiscard]] bool has_unclaimed() const noexcept;
   // The time for claims is over: clears the cells that nobody claimed.
   void clear_unclaimed() noexcept;
   // Whether these are the same files.
   [[nodiscard]] bool is_same_memory(const Fds& fds) const noexcept;
+
+  // What the next memiod will know of it is kept up to date from now on.
+  void set_record(std::unique_ptr<Record> record) noexcept { record_ = std::move(record); }
+  [[nodiscard]] Record* record() const noexcept { return record_.get(); }
+  // Its files: region, lease table, doorbell.
+  [[nodiscard]] std::vector<int> fds() const { return {region_.get(), leases_.get(), doorbell_.get()}; }
+  // The cells that are somebody's, or may be claimed.
+  [[nodiscard]] std::vector<bool> taken() const;
+  // memiod ends, its clients go on: from now on the lease table stays as it is.
+  void leave() noexcept { left_ = true; }
+
+  // The cell of the handle with which the region was made; 0 if that is closed, nothing if it is not known.
+  [[nodiscard]] std::optional<std::uint32_t> creator_cell() const noexcept { return creator_cell_; }
+  void set_creator_cell(std::optional<std::uint32_t> cell) noexcept;
+  // How long it has been open to nobody.
+  [[nodiscard]] std::chrono::microseconds unused_for() const noexcept;
+  void set_unused_since(std::chrono::microseconds when) noexcept;
 
   // Whether nobody will end it: a region of lifetime session whose creator has not come back.
   [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }
@@ -107,11 +129,13 @@ class Region {
   [[nodiscard]] protocol::Region info() const;
 
  private:
-  explicit Region(Spec spec) : spec_(std::move(spec)) {}
+  explicit Region(Spec spec);
   Result<void> make_files();
   Result<void> check_files() const;
   Result<void> map_files();
   Result<void> write_formats();
+  void on_opened() noexcept;
+  void free_cell(std::uint32_t cell) noexcept;
   void clear_cell(std::uint32_t cell) noexcept;
   Result<ShrinkStep> shrink_leased(unsigned slot, std::uint64_t place);
   [[nodiscard]] std::uint64_t leases_of_others() const noexcept;
@@ -127,8 +151,12 @@ class Region {
   enum class CellState : std::uint8_t { free, taken, unclaimed };
   std::vector<CellState> cells_;
   std::uint64_t handles_ = 0;  // cells that are taken, the broker's own not counted
+  std::optional<std::uint32_t> creator_cell_;
+  std::chrono::microseconds unused_since_{};  // by CLOCK_MONOTONIC; 0: it is open
   bool orphaned_ = false;
+  bool left_ = false;
   bool sealed_ = false;  // then the directory is mapped for reading, and no writer but the creator needs it mended
+  std::unique_ptr<Record> record_;  // last: what it knows of the descriptors goes before they do
 };
 
 }  // namespace memio::broker

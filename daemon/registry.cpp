@@ -92,6 +92,31 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   return region;
 }
 
+Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Region::Fds fds,
+                                                  const std::function<void(Region&)>& before_added) {
+  const auto& name = record.spec.name;
+  if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
+  if (!record.nameless && regions_.contains(name)) return fail(Errc::region_exists, "there are two regions " + name);
+  auto region = Region::adopt(record.spec, std::move(fds), record.taken);
+  if (!region) return region;
+  (*region)->set_orphaned(record.spec.lifetime == protocol::Lifetime::session);
+  (*region)->set_creator_cell(record.creator_cell);
+  (*region)->set_unused_since(record.unused_since);
+  start_after(record.spec.generation);
+  before_added(**region);
+  if (record.nameless)
+    removed_.push_back(*region);
+  else
+    add(*region);
+  return region;
+}
+
+std::shared_ptr<Region> Registry::find_removed(const Region::Fds& fds) const {
+  for (const auto& weak : removed_)
+    if (auto region = weak.lock(); region && region->is_same_memory(fds)) return region;
+  return nullptr;
+}
+
 std::shared_ptr<Region> Registry::find(std::string_view name) const {
   const auto found = regions_.find(name);
   return found == regions_.end() ? nullptr : found->second;

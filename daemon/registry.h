@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "broker_limits.h"
+#include "ledger.h"
 #include "region.h"
 
 namespace memio::broker {
@@ -26,6 +28,14 @@ class Registry {
   // Takes over a region that an earlier memiod made, from a client that has it open. Errors: as create(), and
   // not_the_region.
   Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds);
+  // Takes back a region that an earlier memiod had, as its ledger says it was. `before_added` is called with it before
+  // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, out_of_resources.
+  Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds,
+                                          const std::function<void(Region&)>& before_added);
+  // A region that was removed and came back with restore(), if these are its files; else null.
+  [[nodiscard]] std::shared_ptr<Region> find_removed(const Region::Fds& fds) const;
+  // Generations go on after this one.
+  void start_after(std::uint64_t generation) noexcept { last_generation_ = std::max(last_generation_, generation); }
   // The region of that name, or null.
   [[nodiscard]] std::shared_ptr<Region> find(std::string_view name) const;
   void remove(const std::shared_ptr<Region>& region);
@@ -43,6 +53,7 @@ class Registry {
 
   const Limits& limits_;
   std::map<std::string, std::shared_ptr<Region>, std::less<>> regions_;
+  std::vector<std::weak_ptr<Region>> removed_;  // those that came back
   std::uint64_t last_generation_ = 0;
   OnChange on_change_;
 };

@@ -1,19 +1,31 @@
 // SPDX-License-Identifier: MIT
 #include "listen.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+
+#include "memio/socket_path.h"
 
 namespace memio::broker {
 namespace {
+
+using testing::HasSubstr;
 
 class ListenTest : public testing::Test {
  protected:
   std::string directory_ = std::filesystem::temp_directory_path() / "memio-listen.XXXXXX";
   void SetUp() override { ASSERT_NE(::mkdtemp(directory_.data()), nullptr); }
+  // What is said against listening there.
+  static std::string refusal(const std::string& path) {
+    const auto socket = listen_at(path, false);
+    return socket ? "nothing" : socket.error().text();
+  }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 };
 
@@ -41,9 +53,28 @@ TEST_F(ListenTest, ReplacesADeadSocketButNotALivingOneOrAFile) {
   }
   auto living = listen_at(path, false);
   ASSERT_TRUE(living) << living.error().text();
-  const auto second = listen_at(path, false);
-  ASSERT_FALSE(second);
-  EXPECT_NE(second.error().text().find("another memiod listens"), std::string::npos);
+  EXPECT_THAT(refusal(path), HasSubstr("daemon-test (process " + std::to_string(::getpid()) + ") listens at " + path));
+  const auto file = directory_ + "/file";
+  std::ofstream(file) << "precious";
+  EXPECT_THAT(refusal(file), HasSubstr("is no socket"));
+  EXPECT_EQ(std::filesystem::file_size(file), 8U);
+}
+
+TEST_F(ListenTest, SaysWhoHasThePath) {
+  const auto path = directory_ + "/s";
+  const auto address = *socket_address(path);
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  const UniqueFd datagrams(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(datagrams.get(), generic, sizeof address), 0);
+  EXPECT_THAT(refusal(path), HasSubstr("a socket of another kind"));
+  ::unlink(path.c_str());
+
+  const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(busy.get(), generic, sizeof address), 0);
+  ASSERT_EQ(::listen(busy.get(), 0), 0);
+  const UniqueFd first(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ASSERT_EQ(::connect(first.get(), generic, sizeof address), 0);
+  EXPECT_THAT(refusal(path), HasSubstr("does not take connections"));
 }
 
 TEST_F(ListenTest, RefusesPathsThatNoSocketCanHave) {
