@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// However memiod ends, the next one has its regions as they were, and their users do not notice.
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <iostream>
+#include <map>
+#include <new>
+#include <optional>
+#include <tuple>
+
+#include "service.h"
+#include "support/bytes.h"
+#include "support/raw_connection.h"
+
+namespace memio::test {
+namespace {
+
+using Service = ServiceTest;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::array lifetimes = {Lifetime::session, Lifetime::linger, Lifetime::persistent};
+
+// What must not change with a restart, by name.
+using Facts = std::map<std::string, std::tuple<std::uint64_t, Lifetime, std::uint32_t, std::uint64_t>>;
+Facts facts_of(Client& client) {
+  Facts facts;
+  const auto regions = client.list();
+  for (const auto& region : regions.value())
+    facts[region.name] = {region.generation, region.lifetime, region.slots, region.capacity};
+  return facts;
+}
+
+constexpr int publishers = 50;
+constexpr int regions_each = 20;
+
+// Shared by the processes of a test.
+struct Progress {
+  std::atomic<bool> stop;
+  std::atomic<int> phase;
+  struct One {
+    std::atomic<std::uint64_t> rounds;
+    std::array<std::atomic<std::int64_t>, 2> longest_gap;  // of each phase, in microseconds
+  };
+  std::array<One, publishers> of;
+};
+
+std::string name_of(int publisher, int region) {
+  return "publisher/" + std::to_string(publisher) + "/" + std::to_string(region);
+}
+
+// A client that publishes to its regions in turn until it is told to stop, and then finds them as it left them.
+int publish(Client client, int number, Progress& progress, const Turnstile& ready) {
+  std::vector<Region> regions;
+  for (int i = 0; i < regions_each; ++i) {
+    auto region = client.create(
+        name_of(number, i), {.capacity = 64, .lifetime = lifetimes.at(static_cast<std::size_t>(i) % lifetimes.size())});
+    if (!region || !region->write(bytes(name_of(number, i)), 0)) return 1;
+    regions.push_back(std::move(*region));
+  }
+  ready.pass();
+  auto& own = progress.of.at(static_cast<std::size_t>(number));
+  std::uint64_t round = 0;
+  for (auto last = Clock::now(); !progress.stop; ++round) {
+    for (auto& region : regions)
+      if (!region.write(bytes(region.info().name), round)) return 2;
+    const auto gap = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - last).count();
+    auto& longest = own.longest_gap.at(static_cast<std::size_t>(progress.phase.load()));
+    if (gap > longest) longest = gap;
+    own.rounds = round;
+    last = Clock::now();
+    ::usleep(2000);  // fifty at once are a load as it is
+  }
+  for (const auto& region : regions) {
+    const auto state = client.stat(region.info().name);
+    if (!state || state->version != round - 1 || state->region.handles != 1) return 3;
+    if (state->region.generation != region.info().generation) return 4;
+  }
+  return 0;
+}
+
+std::int64_t longest_gap(const Progress& progress, int phase) {
+  std::int64_t longest = 0;
+  for (const auto& one : progress.of)
+    longest = std::max(longest, one.longest_gap.at(static_cast<std::size_t>(phase)).load());
+  return longest;
+}
+
+TEST_F(Service, AThousandRegionsComeBackWhilePublishersGoOn) {
+  start();
+  void* shared = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto& progress = *new (shared) Progress();
+  const Turnstile ready;
+  std::vector<Process> children;
+  for (int i = 0; i < publishers; ++i)
+    children.push_back(Process::fork([&] { return publish(connect(), i, progress, ready); }));
+  for (int i = 0; i < publishers; ++i) ready.wait();
+  ASSERT_TRUE(stores(publishers * regions_each));
+  auto client = connect();
+  const auto before = facts_of(client);
+  ASSERT_EQ(before.size(), static_cast<std::size_t>(publishers * regions_each));
+
+  // A memiod that does nothing, and then none, is nothing that publishers wait for.
+  const auto old = main_pid();
+  ASSERT_EQ(::kill(old, SIGSTOP), 0);
+  progress.phase = 1;
+  for (auto& one : progress.of) {
+    const auto rounds = one.rounds.load();
+    EXPECT_TRUE(becomes([&] { return one.rounds >= rounds + 10; }));
+  }
+  const auto killed = Clock::now();
+  ASSERT_EQ(::kill(old, SIGKILL), 0);
+  auto newcomer = connect();
+  auto first = newcomer.open(name_of(0, 0), Access::read);
+  const std::chrono::duration<double, std::milli> gone = Clock::now() - killed;
+  ASSERT_TRUE(first) << first.error().text();
+  { const auto closed = std::move(*first); }
+
+  EXPECT_EQ(facts_of(newcomer), before);
+  for (const auto& [name, facts] : before) {
+    auto region = newcomer.open(name, Access::read);
+    ASSERT_TRUE(region) << region.error().text();
+    EXPECT_EQ(text(region->read()->data()), name);
+  }
+  for (auto& one : progress.of) {
+    const auto rounds = one.rounds.load();
+    EXPECT_TRUE(becomes([&] { return one.rounds >= rounds + 10; }));
+  }
+  ASSERT_TRUE(newcomer.list()) << "memiod has heard of all that was closed";
+  progress.stop = true;
+  for (auto& child : children) EXPECT_EQ(child.wait(), 0);
+  EXPECT_EQ(property("NRestarts"), "1");
+  std::cout << "SIGKILL to the first answered Open: " << gone.count()
+            << " ms; the longest gap between publishes: " << longest_gap(progress, 0) << " us before, "
+            << longest_gap(progress, 1) << " us with the kill\n";
+  ::munmap(shared, sizeof(Progress));
+}
+
+class Three {
+ public:
+  explicit Three(Client& client) {
+    for (const auto lifetime : lifetimes) {
+      auto region = client.create("region" + std::to_string(regions_.size()), {.capacity = 64, .lifetime = lifetime});
+      EXPECT_TRUE(region->write(bytes("kept"), 41));
+      regions_.push_back(std::move(*region));
+    }
+  }
+  void expect_kept(Client client) const {
+    for (const auto& region : regions_) {
+      const auto state = client.stat(region.info().name);
+      ASSERT_TRUE(state) << state.error().text();
+      EXPECT_EQ(state->region.generation, region.info().generation);
+      EXPECT_EQ(state->region.lifetime, region.info().lifetime);
+      EXPECT_EQ(state->version, 41U);
+      EXPECT_EQ(text(client.open(region.info().name, Access::read)->read()->data()), "kept");
+    }
+  }
+  [[nodiscard]] std::uint64_t last_generation() const { return regions_.back().info().generation; }
+
+ private:
+  std::vector<Region> regions_;
+};
+
+std::string version_of_memiod(const std::string& path) {
+  const auto reply = RawConnection(path).ask(R"({"method":"org.varlink.service.GetInfo"})");
+  return reply.value().parameters["version"];
+}
+
+TEST_F(Service, AllComesBackAfterARestartAndAnUpgrade) {
+  start();
+  auto client = connect();
+  const Three three(client);
+  ASSERT_TRUE(stores(3));
+  systemctl({"restart", "memiod.service"});
+  three.expect_kept(connect());
+
+  start("[Service]\nExecStart=\nExecStart=" + home() + "/memiod-next\n");
+  systemctl({"restart", "memiod.service"});
+  EXPECT_EQ(version_of_memiod(socket_path()), "99.0.0");
+  three.expect_kept(connect());
+  ASSERT_TRUE(client.list());
+  EXPECT_EQ(client.stat("region0")->region.handles, 1U) << "its creator has it again";
+  auto next = client.create("next", {.capacity = 64});
+  EXPECT_GT(next->info().generation, three.last_generation());
+}
+
+TEST_F(Service, AStuckMemiodIsReplaced) {
+  start("[Service]\nWatchdogSec=1\n");
+  auto client = connect();
+  const Three three(client);
+  ASSERT_TRUE(stores(3));
+  // It is well for longer than its watchdog waits.
+  const auto well_past = Clock::now() + std::chrono::milliseconds(2500);
+  while (Clock::now() < well_past) ASSERT_EQ(property("NRestarts"), "0");
+  ASSERT_EQ(::kill(main_pid(), SIGSTOP), 0);
+  ASSERT_TRUE(becomes("NRestarts", "1"));
+  three.expect_kept(connect());
+}
+
+TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
+  start();
+  auto client = connect();
+  {
+    auto closed = client.create("closed", {.capacity = 64, .lifetime = Lifetime::linger});
+    ASSERT_TRUE(closed);
+  }
+  const Turnstile created;
+  auto owner = Process::fork([&] {
+    auto owning = connect();
+    const Three three(owning);
+    const auto lease = owning.open("region2", Access::read)->read();
+    created.pass();
+    ::pause();
+    return lease ? 0 : 1;
+  });
+  created.wait();
+  auto survivor = client.open("region0", Access::read);
+  ASSERT_TRUE(survivor);
+  ASSERT_TRUE(stores(4));
+  const auto old = main_pid();
+  ASSERT_EQ(::kill(old, SIGSTOP), 0);  // so that it does not hear of its client's death
+  owner.signal(SIGKILL);
+  owner.wait();
+  ASSERT_EQ(::kill(old, SIGKILL), 0);
+
+  auto newcomer = connect();
+  auto watcher = newcomer.watch("**", false);
+  std::vector<std::string> removed;
+  std::size_t present = 0;
+  while (removed.size() < 3) {
+    const auto event = watcher->wait(std::chrono::seconds(30));
+    ASSERT_TRUE(event) << event.error().text();
+    if (event->kind == EventKind::present) ++present;
+    if (event->kind == EventKind::removed) removed.push_back(event->region->name);
+  }
+  EXPECT_EQ(present, 4U) << "all are there at first, for whoever claims them";
+  EXPECT_EQ(removed.back(), "region1") << "a lingering one that was open goes last: its clock started last";
+  auto kept = newcomer.open("region2", Access::write);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(text(kept->read()->data()), "kept");
+  const auto state = newcomer.stat("region2");
+  ASSERT_EQ(state->handle_states.size(), 1U) << "the dead owner's handles are closed";
+  EXPECT_EQ(text(survivor->read()->data()), "kept") << "removal takes nothing from those who have it open";
+}
+
+TEST_F(Service, WhatIsRemovedStaysRemoved) {
+  start();
+  auto client = connect();
+  auto created = client.create("a", {.capacity = 64, .lifetime = Lifetime::persistent});
+  ASSERT_TRUE(created) << created.error().text();
+  auto region = std::make_optional(std::move(*created));
+  ASSERT_TRUE(region->write(bytes("kept")));
+  ASSERT_TRUE(stores(1));
+  ASSERT_TRUE(client.remove("a"));
+  kill_and_wait();
+  EXPECT_TRUE(client.list()) << "the client shows its region again";
+  EXPECT_EQ(connect().stat("a").error().code, Errc::no_such_region);
+  EXPECT_EQ(text(region->read()->data()), "kept");
+  auto successor = client.create("a", {.capacity = 64});
+  ASSERT_TRUE(successor) << successor.error().text();
+  EXPECT_GT(successor->info().generation, region->info().generation);
+  region.reset();
+  EXPECT_TRUE(client.list());
+  EXPECT_TRUE(stores(1)) << "what nobody has open any more is not kept";
+}
+
+TEST_F(Service, DescriptorsAndLedgerAreMadeToAgree) {
+  // Room for the ledger, one region and a part of another.
+  start("[Service]\nFileDescriptorStoreMax=6\n");
+  auto client = connect();
+  auto first = client.create("first", {.capacity = 64, .lifetime = Lifetime::persistent});
+  ASSERT_TRUE(becomes("NFileDescriptorStore", "4"));
+  auto second = client.create("second", {.capacity = 64, .lifetime = Lifetime::persistent});
+  ASSERT_TRUE(becomes("NFileDescriptorStore", "6"));
+  kill_and_wait();
+  EXPECT_TRUE(becomes([] { return !logged("second does not come back").empty(); }));
+  EXPECT_TRUE(becomes("NFileDescriptorStore", "4")) << "what was left over is dropped";
+  auto newcomer = connect();
+  EXPECT_TRUE(newcomer.open("first", Access::read));
+  ASSERT_TRUE(client.list()) << "the client shows what it has";
+  EXPECT_TRUE(newcomer.open("second", Access::read));
+}
+
+}  // namespace
+}  // namespace memio::test
