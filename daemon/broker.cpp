@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "methods.h"
+#include "take_over.h"
 
 namespace memio::broker {
 
@@ -82,6 +83,24 @@ void Broker::restore(std::vector<Store::Kept> kept) {
 }
 
 void Broker::reload() { log_info("there is nothing to read anew"); }
+
+Result<void> Broker::hand_over_to(Session& session) {
+  if (notifier_.has_manager())
+    return fail(Errc::permission_denied,
+                "this memiod is run by a service manager; restart it there: systemctl --user restart memiod.service");
+  auto contents = store_.contents();
+  for (const auto& listener : listeners_) contents.emplace_back("socket", std::vector<int>{listener.socket.get()});
+  if (auto handed = hand_over(session.fd(), contents); !handed) {
+    log_warning("process {} wanted to take over and failed: {}", session.pid().value_or(0), handed.error().text());
+    ::shutdown(session.fd(), SHUT_RDWR);  // where in a message it stopped nobody knows
+    return {};
+  }
+  log_info("process {} has taken over", session.pid().value_or(0));
+  handed_over_ = true;
+  store_.leave();
+  loop_.exit(0);
+  return {};
+}
 
 void Broker::on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change) {
   if (change == Registry::Change::created) {

@@ -37,6 +37,12 @@ class Broker {
     return idle_.start(loop_, delay, std::move(on_idle));
   }
 
+  // Hands everything over to the memiod at the other end of a session, and ends the loop. Errors: permission_denied,
+  // and those of hand_over(); then nothing has changed.
+  Result<void> hand_over_to(Session& session);
+  // Whether another memiod has everything now.
+  [[nodiscard]] bool handed_over() const noexcept { return handed_over_; }
+
   // How many regions and connections there are, for people.
   [[nodiscard]] std::string status() const;
 
@@ -76,6 +82,7 @@ class Broker {
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<Listener> listeners_;
   bool ending_ = false;
+  bool handed_over_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   EventSource status_timer_;
   std::string told_status_;

@@ -15,6 +15,7 @@
 #include "notifier.h"
 #include "passed_fds.h"
 #include "store.h"
+#include "take_over.h"
 #include "version.h"
 
 namespace memio::broker {
@@ -24,6 +25,7 @@ struct Options {
   std::string socket;
   std::string log_level = "info";
   unsigned exit_idle_time = 30;  // seconds
+  bool take_over = false;
 };
 
 // A descriptor or three a region: take all that we may have.
@@ -34,14 +36,26 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+Result<std::string> own_path(const Options& options) {
+  if (options.socket.empty()) return default_socket_path();
+  return options.socket;
+}
+
+// What there is already: from systemd, or from the memiod that is taken over.
+Result<PassedFds> take_what_there_is(const Options& options) {
+  if (!options.take_over) return take_passed_fds();
+  const auto path = own_path(options);
+  if (!path) return fail(path.error());
+  return take_over(*path);
+}
+
 // Listens at the sockets that were passed, or at one of our own. Returns the path of that, to be removed at the end.
 Result<std::string> open_sockets(Broker& broker, std::vector<UniqueFd> passed, const Options& options) {
   for (auto& socket : passed)
     if (auto listening = broker.listen(std::move(socket)); !listening) return fail(std::move(listening.error()));
-  if (!passed.empty()) return std::string();
-  Result<std::string> path = options.socket;
-  if (options.socket.empty()) path = default_socket_path();
-  if (!path) return path;
+  if (!passed.empty() && !options.take_over) return std::string();  // systemd removes its own
+  auto path = own_path(options);
+  if (!path || options.take_over) return path;
   auto socket = listen_at(*path, options.socket.empty());
   if (!socket) return fail(std::move(socket.error()));
   if (auto listening = broker.listen(std::move(*socket)); !listening) return fail(std::move(listening.error()));
@@ -76,17 +90,17 @@ Result<int> serve(const Options& options) {
   raise_descriptor_limit();
   auto loop = EventLoop::make();
   if (!loop) return fail(std::move(loop.error()));
-  auto passed = take_passed_fds();
+  auto passed = take_what_there_is(options);
   if (!passed) return fail(std::move(passed.error()));
   Notifier notifier(*loop);
   Store store(*loop, notifier);
-  auto kept = store.open(*passed);
+  auto kept = store.open(*passed, !options.take_over);
   if (!kept) return fail(std::move(kept.error()));
   Broker broker(*loop, Limits{}, notifier, store);
   broker.restore(std::move(*kept));
   const auto signals = handle_signals(*loop, broker, notifier);
   if (!signals) return fail(signals.error());
-  const bool activated = !passed->sockets.empty();
+  const bool activated = !passed->sockets.empty() && !options.take_over;
   auto path = open_sockets(broker, std::move(passed->sockets), options);
   if (!path) return fail(std::move(path.error()));
   if (activated && options.exit_idle_time > 0) {
@@ -99,7 +113,7 @@ Result<int> serve(const Options& options) {
   notifier.tell("READY=1\nSTATUS=" + broker.status());
   auto code = loop->run();
   notifier.tell("STOPPING=1\nSTATUS=Stopping");
-  if (!path->empty()) ::unlink(path->c_str());
+  if (!path->empty() && !broker.handed_over()) ::unlink(path->c_str());
   return code;
 }
 
@@ -116,6 +130,8 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0U, 86'400U))
       ->capture_default_str();
+  app.add_flag("--takeover", options.take_over,
+               "Take everything over from the memiod that listens there, which then ends");
   app.set_version_flag("--version", "memiod " + std::string(project_version));
   CLI11_PARSE(app, argc, argv);
   set_up_log(spdlog::level::from_str(options.log_level));

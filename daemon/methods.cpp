@@ -9,6 +9,7 @@
 #include "memio/protocol_json.h"
 #include "memio/region_name.h"
 #include "service_interface.h"
+#include "take_over.h"
 
 namespace memio::broker {
 
@@ -236,6 +237,15 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
   return answer;
 }
 
+Result<Answer> take_over(Context& context, const TakeOverParameters& parameters) {
+  if (!context.session.pid()) return fail(Errc::permission_denied, "a scoped connection may not take memiod over");
+  if (!context.more) return fail(Errc::expected_more);
+  if (parameters.version < hand_over_version)
+    return fail(Errc::invalid_parameter, "version");  // there is none before the first
+  if (auto handed = context.broker.hand_over_to(context.session); !handed) return fail(std::move(handed.error()));
+  return Answer{};
+}
+
 using Handler = Result<Answer> (*)(Context&, const Json&);
 
 template <class Parameters, Result<Answer> (*handle)(Context&, const Parameters&)>
@@ -252,7 +262,7 @@ Result<Answer> of_service(Context&, const Json& json) {
   return Answer{std::move(*reply), {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 12> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 13> methods = {{
     {attach_method, with_parameters<AttachParameters, attach>},
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
@@ -262,6 +272,7 @@ constexpr std::array<std::pair<std::string_view, Handler>, 12> methods = {{
     {stat_method, with_parameters<StatParameters, stat>},
     {remove_method, with_parameters<RemoveParameters, remove>},
     {watch_method, with_parameters<WatchParameters, watch>},
+    {take_over_method, with_parameters<TakeOverParameters, take_over>},
     {open_connection_method, with_parameters<OpenConnectionParameters, open_connection>},
     {service::get_info_method, of_service<service::get_info>},
     {service::get_interface_description_method, of_service<service::get_interface_description>},

@@ -72,6 +72,8 @@ class Session {
   [[nodiscard]] auto& watches() noexcept { return watches_; }
 
   void send(const Reply& reply, std::vector<UniqueFd> fds = {});
+  // Its socket, for whoever speaks on it from now on in the session's place.
+  [[nodiscard]] int fd() const noexcept { return channel_.fd(); }
   // Whether little enough is waiting to be read that a watch may add to it.
   [[nodiscard]] bool takes_events() const noexcept;
 

@@ -73,11 +73,12 @@ Store::Store(EventLoop& loop, Notifier& notifier) : notifier_(notifier) {
   if (auto timer = loop.add_timer([this] { give_those_that_lasted(); })) timer_ = std::move(*timer);
 }
 
-Result<void> Store::open_ledger(PassedFds& passed) {
+Result<void> Store::open_ledger(PassedFds& passed, bool stored) {
   if (auto old = passed.stored.extract(ledger_name); !old.empty()) {
     auto ledger = Ledger::read(std::move(old.mapped().front()));
     if (ledger) {
       ledger_.emplace(std::move(*ledger));
+      if (!stored) notifier_.store(ledger_name, {ledger_->fd()});
       return {};
     }
     log_error("regions come back by their clients alone: {}", ledger.error().text());
@@ -90,14 +91,14 @@ Result<void> Store::open_ledger(PassedFds& passed) {
   return {};
 }
 
-Result<std::vector<Store::Kept>> Store::open(PassedFds& passed) {
-  if (auto opened = open_ledger(passed); !opened) return fail(std::move(opened.error()));
+Result<std::vector<Store::Kept>> Store::open(PassedFds& passed, bool stored) {
+  if (auto opened = open_ledger(passed, stored); !opened) return fail(std::move(opened.error()));
   std::vector<Kept> kept;
   for (const auto index : ledger_->indices()) {
     auto record = ledger_->get(index);
     auto fds = passed.stored.extract(name_of(index));
-    entries_[index] = {.stored = !fds.empty()};
-    stored_ += fds.empty() ? 0 : 1;
+    entries_[index] = {.stored = stored && !fds.empty()};
+    stored_ += entries_[index].stored ? 1 : 0;
     if (record && !fds.empty()) {
       auto sorted = sort(std::move(fds.mapped()), *record);
       kept.push_back({index, std::move(*record), std::move(sorted)});
@@ -117,6 +118,8 @@ Result<std::vector<Store::Kept>> Store::open(PassedFds& passed) {
 
 std::unique_ptr<Record> Store::go_on(Ledger::Index index, const Region& region) {
   entries_[index].fds = region.fds();
+  entries_[index].session = region.lifetime() == protocol::Lifetime::session;
+  give(index);
   return std::make_unique<Record>(*this, index);
 }
 

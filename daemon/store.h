@@ -35,8 +35,9 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   // Opens the ledger, that of an earlier memiod if it was passed; the regions that it and the descriptors agree upon.
-  // What is left over is dropped, with a line in the log. Error: out_of_resources.
-  Result<std::vector<Kept>> open(PassedFds& passed);
+  // What is left over is dropped, with a line in the log. `stored`: it is the manager that passed them, and it still
+  // has them. Error: out_of_resources.
+  Result<std::vector<Kept>> open(PassedFds& passed, bool stored);
   // The record of a region that came back goes on; one of a region that did not ends.
   std::unique_ptr<Record> go_on(Ledger::Index index, const Region& region);
   void drop(Ledger::Index index) noexcept { erase(index); }
@@ -58,7 +59,7 @@ class Store {
     bool stored = false;
   };
 
-  Result<void> open_ledger(PassedFds& passed);
+  Result<void> open_ledger(PassedFds& passed, bool stored);
   void give_later(Ledger::Index index);
   void give_those_that_lasted();
   void give(Ledger::Index index);

@@ -52,5 +52,52 @@ TEST_F(LingerTest, OtherLifetimesStay) {
   EXPECT_EQ(registry_.find("persistent"), persistent);
 }
 
+// A region that came back, with its creator's cell waiting to be claimed.
+class LingerAfterRestart : public LingerTest {
+ protected:
+  std::shared_ptr<Region> come_back(const std::string& name, protocol::Lifetime lifetime) {
+    const auto before = create(name, lifetime);
+    EXPECT_TRUE(before->take_cell());
+    auto fds = *before->fds_for(Access::write);
+    RegionRecord record{.spec = before->spec(), .taken = before->taken(), .creator_cell = 1};
+    registry_.on_change({});
+    registry_.remove(before);
+    SetUp();
+    auto region = registry_.restore(record, std::move(fds), [](Region&) {});
+    EXPECT_TRUE(region) << region.error().text();
+    return *region;
+  }
+};
+
+TEST_F(LingerAfterRestart, ASessionRegionWhoseCreatorIsGoneGoesAwayEvenIfOthersHaveIt) {
+  auto region = come_back("a", protocol::Lifetime::session);
+  ASSERT_TRUE(region->take_cell()) << "somebody opens it";
+  linger_.on_adopted(region);
+  EXPECT_EQ(*loop_.run(), 0);
+  EXPECT_EQ(registry_.find("a"), nullptr);
+}
+
+TEST_F(LingerAfterRestart, ASessionRegionThatItsCreatorHasAgainStays) {
+  auto claimed = come_back("claimed", protocol::Lifetime::session);
+  auto other = come_back("other", protocol::Lifetime::session);
+  ASSERT_TRUE(claimed->claim_cell(1));
+  claimed->set_orphaned(false);
+  linger_.on_adopted(claimed);
+  linger_.on_adopted(other);
+  EXPECT_EQ(*loop_.run(), 0);
+  EXPECT_EQ(registry_.find("claimed"), claimed);
+  EXPECT_EQ(registry_.find("other"), nullptr);
+}
+
+TEST_F(LingerAfterRestart, WhatALingeringRegionHasWaitedCounts) {
+  auto region = create("a", protocol::Lifetime::linger);
+  region->set_unused_since(std::chrono::microseconds(1));  // for as long as the machine runs
+  const auto nearly = std::chrono::duration_cast<std::chrono::milliseconds>(region->unused_for());
+  Linger patient(loop_, registry_, nearly + std::chrono::milliseconds(20), std::chrono::milliseconds(1));
+  patient.on_unused(region);
+  EXPECT_EQ(*loop_.run(), 0);
+  EXPECT_EQ(registry_.find("a"), nullptr);
+}
+
 }  // namespace
 }  // namespace memio::broker

@@ -160,5 +160,30 @@ TEST(BrokerRegion, RingingAFullDoorbellDoesNotBlock) {
   EXPECT_TRUE(mapped.has_rung());
 }
 
+TEST(BrokerRegion, IsLeftAsItIsWhenMemiodEnds) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  const auto cell = region->take_cell().value();
+  mapped.leases().cells[cell].leases = 1;
+  region->leave();
+  region->give_back_cell(cell);
+  EXPECT_EQ(mapped.leases().cells[cell].leases, 1U) << "its owner lives, and still reads";
+}
+
+TEST(BrokerRegion, KnowsHowLongNobodyHasHadItOpen) {
+  const auto region = make_region();
+  const auto cell = region->take_cell().value();
+  EXPECT_EQ(region->unused_for().count(), 0);
+  region->set_creator_cell(cell);
+  region->give_back_cell(cell);
+  const auto before = region->unused_for();
+  EXPECT_GE(before.count(), 0);
+  EXPECT_EQ(region->creator_cell(), 0U) << "closed";
+  region->set_unused_since(std::chrono::microseconds(1));
+  EXPECT_GT(region->unused_for(), before);
+  ASSERT_TRUE(region->take_cell());
+  EXPECT_EQ(region->unused_for().count(), 0);
+}
+
 }  // namespace
 }  // namespace memio::broker

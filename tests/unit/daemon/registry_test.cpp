@@ -51,5 +51,42 @@ TEST_F(RegistryTest, TellsOfEachChangeOnce) {
   EXPECT_EQ(changes[1].second, Registry::Change::removed);
 }
 
+RegionRecord record_of(const Region& region) {
+  return {.spec = region.spec(), .taken = region.taken(), .creator_cell = region.creator_cell()};
+}
+
+TEST_F(RegistryTest, TakesBackWhatAnEarlierOneHad) {
+  Registry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10, .lifetime = protocol::Lifetime::persistent});
+  registry_.start_after(1000);
+  const auto back = registry_.restore(record_of(*region), std::move(*region->fds_for(Access::write)), [](Region&) {});
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(registry_.find("a"), *back);
+  EXPECT_EQ((*back)->generation(), region->generation());
+  EXPECT_GT((*registry_.create({.name = "b", .capacity = 10}))->generation(), 1000U) << "generations never go back";
+}
+
+TEST_F(RegistryTest, WhatWasRemovedComesBackWithoutItsName) {
+  Registry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10});
+  auto record = record_of(*region);
+  record.nameless = true;
+  const auto back = registry_.restore(record, std::move(*region->fds_for(Access::write)), [](Region&) {});
+  ASSERT_TRUE(back);
+  EXPECT_EQ(registry_.find("a"), nullptr);
+  EXPECT_EQ(registry_.find_removed(*region->fds_for(Access::write)), *back);
+  EXPECT_TRUE(registry_.create({.name = "a", .capacity = 10})) << "the name is free";
+}
+
+TEST_F(RegistryTest, WhatIsNotTheRegionIsNotTakenBack) {
+  Registry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10});
+  const auto other = *earlier.create({.name = "b", .capacity = 100'000});
+  EXPECT_EQ(
+      registry_.restore(record_of(*region), std::move(*other->fds_for(Access::write)), [](Region&) {}).error().code,
+      Errc::not_the_region);
+  EXPECT_FALSE(registry_.restore(record_of(*region), {}, [](Region&) {}));
+}
+
 }  // namespace
 }  // namespace memio::broker

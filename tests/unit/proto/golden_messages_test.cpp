@@ -71,6 +71,8 @@ const std::map<std::string, std::function<Result<Json>(const Json&)>>& types() {
       {"WatchReply", round_trip<protocol::WatchReply>},
       {"OpenConnectionParameters", round_trip<protocol::OpenConnectionParameters>},
       {"OpenConnectionReply", round_trip<protocol::OpenConnectionReply>},
+      {"TakeOverParameters", round_trip<protocol::TakeOverParameters>},
+      {"TakeOverReply", round_trip<protocol::TakeOverReply>},
   };
   return all;
 }
