@@ -102,6 +102,22 @@ TEST_F(Reconnect, SubscriptionsAndWatchesGoOn) {
   wait_for(client, Event::Kind::region_changed);
 }
 
+TEST_F(Reconnect, AnOrderlyEndDisturbsNobody) {
+  auto client = daemon_.connect();
+  auto region = client.create("a", {.capacity = 64, .slots = 2});
+  ASSERT_TRUE(region->write(bytes("1")));
+  auto held = region->read();
+  ASSERT_TRUE(region->write(bytes("2")));
+  EXPECT_EQ(daemon_.stop(), 0);
+  region->set_write_timeout(std::chrono::milliseconds(0));
+  EXPECT_EQ(region->write(bytes("3")).error().code, Errc::busy) << "its leases are its own";
+  EXPECT_EQ(text(held->data()), "1");
+  daemon_.start();
+  ASSERT_TRUE(client.list());
+  auto next = client.create("b", {.capacity = 64});
+  EXPECT_GT(next->info().generation, region->info().generation) << "generations never go back";
+}
+
 TEST_F(Reconnect, SessionRegionsStillEndWithTheirCreator) {
   auto reader = daemon_.connect();
   std::optional<Client> creator = daemon_.connect();

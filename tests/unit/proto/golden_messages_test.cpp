@@ -121,6 +121,8 @@ TEST_P(GoldenMessage, RefersToEachOfItsDescriptorsOnce) {
   const std::function<void(const Json&)> collect = [&](const Json& json) {
     for (const auto& item : json.items()) {
       if (item.key().ends_with("FileDescriptor")) indices.insert(item.value().get<unsigned>());
+      if (item.key().ends_with("fileDescriptors"))
+        for (const auto& index : item.value()) indices.insert(index.get<unsigned>());
       if (item.value().is_structured()) collect(item.value());
     }
   };
