@@ -17,6 +17,9 @@ constexpr const char* ledger_name = "ledger";
 // three letters that is room for these. memiod.service has the same number of descriptors.
 constexpr std::size_t most_regions = 10'000;
 constexpr std::size_t most_session_regions = 1'000;
+// What is beyond these costs the manager up to a tenth of a second a region, so it is given them slowly.
+constexpr std::size_t most_at_once = 1'000;
+constexpr std::chrono::milliseconds pause{200};
 constexpr std::chrono::milliseconds tick{500};
 
 // A region's name in the store: short, see above.
@@ -71,6 +74,7 @@ void Record::set_unused_since(std::chrono::microseconds when) noexcept {
 
 Store::Store(EventLoop& loop, Notifier& notifier) : notifier_(notifier) {
   if (auto timer = loop.add_timer([this] { give_those_that_lasted(); })) timer_ = std::move(*timer);
+  if (auto timer = loop.add_timer([this] { give_next(); })) next_timer_ = std::move(*timer);
 }
 
 Result<void> Store::open_ledger(PassedFds& passed, bool stored) {
@@ -160,11 +164,27 @@ void Store::give(Ledger::Index index) {
   if (stored_ >= (found->second.session ? most_session_regions : most_regions)) {
     if (!std::exchange(told_full_, true))
       log_warning("{} regions are stored with the service manager; others come back only by their clients", stored_);
-    return;
+  } else if (stored_ >= most_at_once) {
+    waiting_.push_back(index);
+    next_timer_.start_timer(pause);
+  } else {
+    give_now(index);
   }
-  found->second.stored = true;
+}
+
+void Store::give_next() {
+  const auto index = waiting_.front();
+  waiting_.pop_front();
+  const auto found = entries_.find(index);
+  if (found != entries_.end() && !found->second.stored && stored_ < most_regions) give_now(index);
+  if (!waiting_.empty()) next_timer_.start_timer(pause);
+}
+
+void Store::give_now(Ledger::Index index) {
+  auto& entry = entries_.at(index);
+  entry.stored = true;
   ++stored_;
-  notifier_.store(name_of(index), found->second.fds);
+  notifier_.store(name_of(index), entry.fds);
 }
 
 void Store::erase(Ledger::Index index) noexcept {

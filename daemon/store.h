@@ -8,6 +8,7 @@
 // with n * n (DESIGN.md has figures). So what lives for less than a second is never given to it, and no more than the
 // first thousand of session regions, whose creators bring them back themselves.
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -63,6 +64,8 @@ class Store {
   void give_later(Ledger::Index index);
   void give_those_that_lasted();
   void give(Ledger::Index index);
+  void give_next();
+  void give_now(Ledger::Index index);
   void erase(Ledger::Index index) noexcept;
 
   Notifier& notifier_;
@@ -72,6 +75,8 @@ class Store {
   std::vector<Ledger::Index> new_;     // since the timer last fired
   std::vector<Ledger::Index> lasted_;  // until the timer fires again
   EventSource timer_;
+  std::deque<Ledger::Index> waiting_;  // beyond what is given at once
+  EventSource next_timer_;
   bool left_ = false;
   bool told_full_ = false;
 };

@@ -99,6 +99,20 @@ TEST(Lifecycle, GoesOnAndEndsWhileSystemdDoesNotReadWhatItIsTold) {
   EXPECT_EQ(process.wait(), 0);
 }
 
+TEST(Lifecycle, TellsSystemdOfAReload) {
+  TemporaryDirectory runtime;
+  Notifications notifications(runtime.path() + "/notify");
+  auto process = Process::run({memiod, "--socket", runtime.path() + "/s", "--log-level", "warning"},
+                              {{"NOTIFY_SOCKET", notifications.path()}});
+  ASSERT_TRUE(notifications.wait_for("READY=1"));
+  process.signal(SIGHUP);
+  const auto begins = notifications.receive().text;
+  EXPECT_TRUE(begins.starts_with("RELOADING=1\nMONOTONIC_USEC=")) << begins;
+  EXPECT_EQ(notifications.receive().text, "READY=1");
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
 TEST(Lifecycle, ReplacesASocketThatADeadDaemonLeft) {
   TemporaryDirectory runtime;
   const auto path = runtime.path() + "/s";

@@ -153,5 +153,14 @@ TEST_F(StoreTest, ARecordWithoutDescriptorsAndTheReverseAreDropped) {
   EXPECT_EQ(manager_.size(), 1U);
 }
 
+TEST_F(StoreTest, ManyAreGivenSlowlyButAllAre) {
+  constexpr std::size_t many = 1003;
+  for (std::size_t i = 0; i < many; ++i) create("r" + std::to_string(i), protocol::Lifetime::persistent);
+  registry_->remove(registry_->find("r1001"));  // before its turn
+  until_stored(many);
+  die();
+  EXPECT_THAT(open(), SizeIs(many - 1));
+}
+
 }  // namespace
 }  // namespace memio::broker
