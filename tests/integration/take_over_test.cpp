@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 // memiod --takeover: one memiod goes on where another was, without systemd.
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <filesystem>
 
+#include "memio/region_format.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 #include "support/raw_connection.h"
@@ -114,6 +120,82 @@ TEST_F(TakeOver, IsNotForEverybody) {
   EXPECT_EQ(raw.ask(R"({"method":"io.memio.TakeOver","more":true,"parameters":{"version":0}})")->error,
             "org.varlink.service.InvalidParameter");
   EXPECT_TRUE(client.list());
+}
+
+// A session region of which two handles are known: the creator's in cell 1, another's in cell 2.
+class TakeOverOfASessionRegion : public TakeOver {
+ protected:
+  static constexpr std::uint32_t cells = 16;
+
+  static UniqueFd make_memfd(std::uint64_t size, const void* data, std::size_t length, std::uint64_t offset) {
+    UniqueFd fd(::memfd_create("shown", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
+    EXPECT_EQ(::pwrite(fd.get(), data, length, static_cast<off_t>(offset)), static_cast<ssize_t>(length));
+    EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    return fd;
+  }
+  void SetUp() override {
+    format::Directory directory{};
+    format::initialise_directory(directory, geometry_);
+    region_ = make_memfd(geometry_.total_size(), &directory, sizeof directory, geometry_.directory_offset());
+    const std::uint32_t used = 3;
+    leases_ = make_memfd(format::lease_table_size(cells), &used, sizeof used, offsetof(format::LeaseTable, cells_used));
+    EXPECT_TRUE(connect().list());  // memiod is there
+  }
+  // The error, if any, of claiming a cell and saying that it is the creator's.
+  [[nodiscard]] std::string attach_as_creator(RawConnection& raw, int cell) const {
+    const Json parameters = {{"name", "shown"},
+                             {"capacity", 100},
+                             {"slots", 4},
+                             {"layout", "memio64"},
+                             {"lifetime", "session"},
+                             {"exclusive", false},
+                             {"hugePages", false},
+                             {"access", "write"},
+                             {"creator", true},
+                             {"cell", cell},
+                             {"cells", cells},
+                             {"regionFileDescriptor", 0},
+                             {"leasesFileDescriptor", 1},
+                             {"doorbellFileDescriptor", 2}};
+    return raw
+        .ask(Json{{"method", "io.memio.Attach"}, {"parameters", parameters}}.dump(),
+             {region_.get(), leases_.get(), doorbell_.get()})
+        .value()
+        .error;
+  }
+  Geometry geometry_ = *Geometry::make(Layout::memio64, 4, 100);
+  UniqueFd region_;
+  UniqueFd leases_;
+  UniqueFd doorbell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+};
+
+TEST_F(TakeOverOfASessionRegion, OnlyTheCreatorsCellMakesOneItsCreatorAgain) {
+  auto creator = std::make_optional<RawConnection>(path_);
+  ASSERT_EQ(attach_as_creator(*creator, 1), "");
+  const auto second = start({"--takeover"});
+  ASSERT_EQ(first_.wait(), 0);
+  auto client = connect();
+  auto watcher = client.watch("shown", false);
+  {
+    RawConnection usurper(path_);
+    ASSERT_EQ(attach_as_creator(usurper, 2), "");
+  }
+  for (std::uint64_t handles = 1; handles != 0;) {  // until memiod has heard of its end
+    const auto state = client.stat("shown");
+    ASSERT_TRUE(state) << state.error().text();
+    handles = state->region.handles;
+  }
+  creator.emplace(path_);
+  ASSERT_EQ(attach_as_creator(*creator, 1), "") << "the region has not gone with the other";
+  creator.reset();
+  std::vector<EventKind> told;
+  while (told.empty() || told.back() != EventKind::removed) {
+    const auto event = watcher->wait(std::chrono::seconds(4));  // less than the time for claims
+    ASSERT_TRUE(event) << event.error().text();
+    told.push_back(event->kind);
+  }
+  EXPECT_THAT(told, testing::ElementsAre(EventKind::present, EventKind::ready, EventKind::removed));
 }
 
 TEST_F(DaemonTest, OneThatAServiceManagerRunsIsRestartedThere) {
