@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+//
+// Programs do random things, right and wrong, and end at random; memiod is killed and started again at random; and all
+// the time everybody must see exactly what a model says. At the end nothing of it is left.
+//
+// $MEMIO_CHAOS_SECONDS says for how long (30), $MEMIO_CHAOS_SEED repeats what another run did, $MEMIO_CHAOS_TRACE tells all.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <set>
+
+#include "actor.h"
+#include "memio/client.h"
+#include "model.h"
+#include "support/manager.h"
+
+namespace memio::test {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono_literals::operator""s;
+
+constexpr std::size_t most_actors = 8;
+constexpr std::size_t most_names = 24;
+constexpr std::size_t most_handles = 100;
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value ? std::stoull(value) : otherwise;
+}
+
+struct Use {
+  std::size_t descriptors = 0;
+  std::size_t resident = 0;  // KiB
+};
+
+Use use_of(pid_t pid) {
+  const auto proc = "/proc/" + std::to_string(pid);
+  Use use;
+  for ([[maybe_unused]] const auto& fd : std::filesystem::directory_iterator(proc + "/fd")) ++use.descriptors;
+  std::ifstream status(proc + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmRSS:")) use.resident = std::stoul(line.substr(6));
+  return use;
+}
+
+class Chaos : public testing::Test {
+ protected:
+  Chaos() { std::cout << "MEMIO_CHAOS_SEED=" << seed_ << std::endl; }
+
+  // One random thing.
+  void step();
+  // Everybody sees what the model says, as soon as all that is under way is over.
+  void check_all();
+  // All that memiod and its manager hold is that they held at first.
+  void check_nothing_is_left(const Use& before);
+  void end_all();
+
+  std::size_t steps_ = 0;
+  std::size_t restarts_ = 0;
+  std::size_t deaths_ = 0;
+  Manager manager_;
+  Client own_ = Client::connect(manager_.socket_path()).value();
+  Model model_;
+  std::map<Model::ActorId, Actor> actors_;
+
+ private:
+  std::uint64_t below(std::uint64_t end) { return random_() % end; }
+  bool one_in(std::uint64_t n) { return below(n) == 0; }
+  template <class Range>
+  const auto& any_of(const Range& range) {
+    return *std::next(range.begin(), static_cast<std::ptrdiff_t>(below(range.size())));
+  }
+  std::string a_name() { return "r" + std::to_string(below(most_names)); }
+
+  // An actor that is not stopped.
+  std::optional<Model::ActorId> an_actor();
+  // A handle of one.
+  std::optional<Model::HandleId> a_handle(const std::function<bool(const Model::Handle&)>& wanted = {});
+  Json ask(Model::ActorId actor, const Json& command) {
+    Json answer = actors_.at(actor).ask(command);
+    trace("actor " + std::to_string(actor) + ": " + command.dump() + " -> " + answer.dump());
+    return answer;
+  }
+  void trace(const std::string& line) {
+    if (tracing_) std::cout << steps_ << " " << line << std::endl;
+  }
+  Json ask_with(Model::HandleId handle, Json command) {
+    command["handle"] = handle;
+    return ask(model_.handles().at(handle).actor, command);
+  }
+
+  // What may happen.
+  void add_actor();
+  void end_actor();
+  void stop_or_go_on();
+  void create();
+  void open();
+  void close();
+  void remove();
+  void write();
+  void read();
+  void lease_or_release();
+  void begin();
+  void watch();
+  void noise();
+  void restart_memiod();
+  // What needs no memiod.
+  void use_memory();
+
+  void expect(const Json& answer, const std::string& error, const std::string& what);
+  std::string differences();
+  std::string differences_of(Model::ActorId id);
+
+  std::uint64_t seed_ = from_environment("MEMIO_CHAOS_SEED", 1);
+  std::mt19937_64 random_{seed_};
+  std::uint64_t last_id_ = 0;
+  std::set<Model::ActorId> watching_;
+  bool tracing_ = std::getenv("MEMIO_CHAOS_TRACE");
+};
+
+std::optional<Model::ActorId> Chaos::an_actor() {
+  std::vector<Model::ActorId> going;
+  for (const auto& [id, actor] : actors_)
+    if (!actor.stopped()) going.push_back(id);
+  if (going.empty()) return std::nullopt;
+  return any_of(going);
+}
+
+std::optional<Model::HandleId> Chaos::a_handle(const std::function<bool(const Model::Handle&)>& wanted) {
+  std::vector<Model::HandleId> found;
+  for (const auto& [id, handle] : model_.handles())
+    if (!actors_.at(handle.actor).stopped() && (!wanted || wanted(handle))) found.push_back(id);
+  if (found.empty()) return std::nullopt;
+  return any_of(found);
+}
+
+// An empty `error`: it must have gone well.
+void Chaos::expect(const Json& answer, const std::string& error, const std::string& what) {
+  const std::string found = answer.value("error", "");
+  ASSERT_EQ(found, error.empty() ? "" : "io.memio." + error) << what << " in step " << steps_;
+}
+
+void Chaos::add_actor() {
+  if (actors_.size() >= most_actors) return;
+  actors_.try_emplace(++last_id_, manager_.socket_path());
+}
+
+void Chaos::end_actor() {
+  if (actors_.size() < 2) return;
+  const auto id = any_of(actors_).first;
+  Actor& actor = actors_.at(id);
+  if (actor.stopped() || one_in(2))
+    actor.kill();
+  else
+    actor.leave();
+  trace("actor " + std::to_string(id) + " ends");
+  actors_.erase(id);
+  watching_.erase(id);
+  model_.ended(id);
+  ++deaths_;
+  check_all();
+}
+
+void Chaos::stop_or_go_on() {
+  auto& [id, actor] = *std::next(actors_.begin(), static_cast<std::ptrdiff_t>(below(actors_.size())));
+  if (actor.stopped())
+    actor.go_on();
+  else
+    actor.stop();
+}
+
+void Chaos::create() {
+  const auto actor = an_actor();
+  if (!actor || model_.handles().size() >= most_handles) return;
+  const auto id = ++last_id_;
+  const std::vector<unsigned> all_slots = {1, 4, 4, 4, 8, 64};
+  Model::Region region{.name = one_in(10) ? "../wrong" : a_name(),
+                       .lifetime = static_cast<Lifetime>(below(3)),
+                       .capacity = one_in(10) ? 0 : 1 + below(one_in(10) ? 1 << 20 : 5000),
+                       .slots = one_in(20) ? 65 : any_of(all_slots),
+                       .exclusive = one_in(5)};
+  const Json answer = ask(*actor, {{"do", "create"},
+                                   {"name", region.name},
+                                   {"capacity", region.capacity},
+                                   {"slots", region.slots},
+                                   {"lifetime", static_cast<int>(region.lifetime)},
+                                   {"exclusive", region.exclusive},
+                                   {"handle", id}});
+  const auto there = model_.find(region.name);
+  const std::string what = "creating " + region.name;
+  if (region.name == "../wrong") return expect(answer, "InvalidName", what);
+  if (there && (!there->fading || answer.value("error", "") == "io.memio.RegionExists"))
+    return expect(answer, "RegionExists", what);
+  if (there) model_.removed(region.name);
+  if (region.slots > 64) return expect(answer, "InvalidSlots", what);
+  if (region.capacity == 0) return expect(answer, "InvalidCapacity", what);
+  expect(answer, "", what);
+  if (HasFatalFailure()) return;
+  region.generation = answer.at("generation");
+  model_.created(*actor, id, std::move(region));
+}
+
+void Chaos::open() {
+  const auto actor = an_actor();
+  if (!actor || model_.handles().size() >= most_handles) return;
+  const auto id = ++last_id_;
+  const bool to_write = one_in(2);
+  const auto name = a_name();
+  const Json answer = ask(*actor, {{"do", "open"}, {"name", name}, {"write", to_write}, {"handle", id}});
+  const auto region = model_.find(name);
+  if (!region) return expect(answer, "NoSuchRegion", "opening " + name);
+  if (region->fading && answer.value("error", "") == "io.memio.NoSuchRegion") return model_.removed(name);
+  if (to_write && region->exclusive) return expect(answer, "PermissionDenied", "opening " + name);
+  expect(answer, "", "opening " + name);
+  if (HasFatalFailure()) return;
+  ASSERT_EQ(answer.at("generation"), region->generation);
+  ASSERT_EQ(answer.at("sequence"), region->sequence);
+  model_.opened(*actor, id, region, to_write);
+}
+
+void Chaos::close() {
+  const auto handle = a_handle();
+  if (!handle) return;
+  expect(ask_with(*handle, {{"do", "close"}}), "", "closing");
+  model_.closed(*handle);
+}
+
+void Chaos::remove() {
+  const auto actor = an_actor();
+  if (!actor) return;
+  const auto name = a_name();
+  const Json answer = ask(*actor, {{"do", "remove"}, {"name", name}});
+  const auto region = model_.find(name);
+  if (!region) return expect(answer, "NoSuchRegion", "removing " + name);
+  if (!region->fading) expect(answer, "", "removing " + name);
+  model_.removed(name);
+}
+
+void Chaos::write() {
+  const auto handle = a_handle([&](const auto& each) { return !each.region->begun; });
+  if (!handle) return;
+  const auto& [actor, region, may_write] = model_.handles().at(*handle);
+  const auto seed = random_();
+  const bool too_long = one_in(20);
+  const Json answer = ask_with(*handle, {{"do", "write"}, {"seed", seed}, {"too_long", too_long}});
+  if (!may_write) return expect(answer, "client.ReadOnly", "writing " + region->name);
+  if (too_long) return expect(answer, "client.PayloadTooLarge", "writing " + region->name);
+  expect(answer, "", "writing " + region->name);
+  if (HasFatalFailure()) return;
+  ASSERT_EQ(answer.at("sequence"), region->sequence + 1);
+  model_.written(*handle, seed);
+}
+
+void Chaos::read() {
+  const auto handle = a_handle([](const auto& each) { return each.region->slots > 1 || !each.region->begun; });
+  if (!handle) return;
+  const auto& region = *model_.handles().at(*handle).region;
+  const Json answer = ask_with(*handle, {{"do", "read"}});
+  if (region.half_written) return expect(answer, "client.Busy", "reading half a publish of " + region.name);
+  ASSERT_EQ(answer,
+            Json({{"sequence", region.sequence}, {"version", region.version}, {"whole", true}}))
+      << region.name << " in step " << steps_;
+}
+
+void Chaos::lease_or_release() {
+  if (!model_.leases().empty() && one_in(2)) {
+    const auto [id, lease] = any_of(model_.leases());
+    const auto actor = model_.handles().at(lease.handle).actor;
+    if (actors_.at(actor).stopped()) return;
+    ask(actor, {{"do", "release"}, {"lease", id}});
+    return model_.released(id);
+  }
+  const auto handle = a_handle([](const auto& each) { return each.region->slots > 2 && !each.region->lease; });
+  if (!handle) return;
+  const auto id = ++last_id_;
+  expect(ask_with(*handle, {{"do", "read"}, {"lease", id}}), "", "leasing");
+  model_.leased(id, *handle);
+}
+
+// Half a write, and perhaps the other half.
+void Chaos::begin() {
+  const auto handle = a_handle([](const auto& each) { return each.write && !each.region->begun; });
+  if (!handle) return;
+  expect(ask_with(*handle, {{"do", "begin"}, {"seed", random_()}}), "", "beginning to write");
+  if (HasFatalFailure()) return;
+  const auto& [actor, region, may_write] = model_.handles().at(*handle);
+  region->begun = *handle;
+  if (one_in(3)) return end_actor();
+  const auto seed = random_();
+  expect(ask_with(*handle, {{"do", "commit"}, {"seed", seed}, {"too_long", false}}), "", "committing");
+  model_.written(*handle, seed);
+}
+
+void Chaos::watch() {
+  const auto actor = an_actor();
+  if (!actor || !watching_.insert(*actor).second) return;
+  ask(*actor, {{"do", "watch"}});
+}
+
+void Chaos::noise() {
+  if (const auto actor = an_actor()) ask(*actor, {{"do", "noise"}, {"seed", random_()}});
+}
+
+void Chaos::use_memory() {
+  switch (below(3)) {
+    case 0: return write();
+    case 1: return read();
+    default: return lease_or_release();
+  }
+}
+
+void Chaos::restart_memiod() {
+  // Who sleeps over it for seconds loses his handles.
+  for (auto& [id, actor] : actors_)
+    if (actor.stopped()) actor.go_on();
+  trace("memiod ends");
+  if (one_in(4))
+    ASSERT_EQ(manager_.stop(), 0);
+  else
+    manager_.kill();
+  for (auto n = below(20); n > 0 && !HasFatalFailure(); --n) use_memory();
+  manager_.start();
+  model_.restarted();
+  ++restarts_;
+  trace("memiod is there again");
+  check_all();
+}
+
+void Chaos::step() {
+  ++steps_;
+  manager_.pump();
+  const auto dice = below(1000);
+  if (actors_.empty() || dice < 20) return add_actor();
+  if (dice < 30) return end_actor();
+  if (dice < 45) return stop_or_go_on();
+  if (dice < 52) return restart_memiod();
+  if (dice < 70) return noise();
+  if (dice < 80) return watch();
+  if (dice < 140) return create();
+  if (dice < 230) return open();
+  if (dice < 300) return close();
+  if (dice < 320) return remove();
+  if (dice < 340) return begin();
+  if (dice < 360) return check_all();
+  use_memory();
+}
+
+std::string Chaos::differences_of(Model::ActorId id) {
+  const Json view = actors_.at(id).ask({{"do", "view"}});
+  Json told = Json::object();
+  for (const auto handle : model_.handles_of(id))
+    if (const auto sequence = model_.handles().at(handle).region->sequence; sequence > 0)
+      told[std::to_string(handle)] = sequence;
+  std::string text;
+  if (view.at("told") != told) text += "it was told " + view.at("told").dump() + ", not " + told.dump() + "\n";
+  if (!watching_.contains(id)) return text;
+  std::set<std::string> names;
+  for (const auto& [name, region] : model_.names()) names.insert(name);
+  if (view.at("watched") != Json(names))
+    text += "it sees " + view.at("watched").dump() + ", not " + Json(names).dump() + "\n";
+  return text;
+}
+
+std::string Chaos::differences() {
+  const auto listed = own_.list();
+  if (!listed) return listed.error().text() + "\n";
+  std::string text = model_.compare(*listed);
+  for (const auto& [id, actor] : actors_)
+    if (!actor.stopped())
+      if (const auto found = differences_of(id); !found.empty()) text += "actor " + std::to_string(id) + ": " + found;
+  return text;
+}
+
+void Chaos::check_all() {
+  const auto deadline = Clock::now() + 20s;
+  std::string text = differences();
+  while (!text.empty() && Clock::now() < deadline) {
+    manager_.pump();
+    text = differences();
+  }
+  ASSERT_EQ(text, "") << "after step " << steps_;
+}
+
+void Chaos::end_all() {
+  while (actors_.size() > 1 && !HasFatalFailure()) end_actor();
+  if (HasFatalFailure()) return;
+  for (auto& [id, actor] : actors_) {
+    if (actor.stopped()) actor.go_on();
+    actor.leave();
+    model_.ended(id);
+  }
+  actors_.clear();
+  for (const auto& [name, region] : std::map(model_.names())) {
+    const auto removed = own_.remove(name);
+    EXPECT_TRUE(removed || region->fading) << name;
+    model_.removed(name);
+  }
+  check_all();
+}
+
+void Chaos::check_nothing_is_left(const Use& before) {
+  const auto left = [&] {
+    EXPECT_TRUE(own_.list()) << "so that memiod has had its turn";
+    manager_.pump();
+    return manager_.stored() != 1 || use_of(manager_.pid()).descriptors != before.descriptors;
+  };
+  for (const auto deadline = Clock::now() + 20s; left() && Clock::now() < deadline;) {
+  }
+  EXPECT_EQ(manager_.stored(), 1) << "nothing but the ledger";
+  const Use after = use_of(manager_.pid());
+  EXPECT_EQ(after.descriptors, before.descriptors);
+  // What the allocator keeps for the next time.
+  EXPECT_LT(after.resident, before.resident + 2048);
+}
+
+TEST_F(Chaos, EverybodySeesWhatTheModelSays) {
+  check_all();  // so that our own connection has been taken
+  const Use before = use_of(manager_.pid());
+  const auto end = Clock::now() + std::chrono::seconds(from_environment("MEMIO_CHAOS_SECONDS", 30));
+  while (Clock::now() < end && !HasFatalFailure()) step();
+  if (!HasFatalFailure()) end_all();
+  if (HasFatalFailure()) return;
+  std::cout << steps_ << " steps, " << deaths_ << " deaths of programs, " << restarts_ << " of memiod" << std::endl;
+  check_nothing_is_left(before);
+  EXPECT_EQ(manager_.stop(), 0);
+}
+
+}  // namespace
+
+}  // namespace memio::test
