@@ -107,6 +107,7 @@ void Broker::on_registry_change(const std::shared_ptr<Region>& region, Registry:
     if (!region->record()) region->set_record(store_.keep(*region));
     idle_shrink_.add(region);
   } else {
+    region->note_removed();
     if (region->record()) region->record()->set_nameless();
     linger_.forget(*region);
     idle_shrink_.forget(*region);

@@ -116,19 +116,16 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (!fds) return fail(std::move(fds.error()));
   const Grants& grants = context.session.grants();
   const Right right = parameters.access == Access::write ? Right::write : Right::read;
-  auto region = grants.knows(parameters.name) ? context.broker.registry().find(parameters.name) : nullptr;
+  auto region = context.broker.registry().find_same(parameters.name, *fds);
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
-  if (!region || !region->is_same_memory(*fds))
-    if (auto removed = context.broker.registry().find_removed(*fds); removed && removed->name() == parameters.name)
-      region = std::move(removed);
   if (!region) {
     auto adopted = context.broker.registry().adopt(parameters, std::move(*fds));
+    if (!adopted && adopted.error().code == Errc::region_exists)
+      return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
     if (!adopted) return fail(std::move(adopted.error()));
     region = *adopted;
     context.broker.linger().on_adopted(region);
-  } else if (!region->is_same_memory(*fds)) {
-    return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
   }
   const auto cell = static_cast<std::uint32_t>(parameters.cell);
   auto id = context.session.claim_handle(region, parameters.access, cell);

@@ -175,12 +175,24 @@ Result<void> Region::write_formats() {
   format::initialise_directory(*directory_, spec_.geometry);
   format::initialise_lease_table(*lease_table_, spec_.cells);
   lease_table_->cells_used.store(own_cell + 1);
+  set_generation(spec_.generation);
   cells_.assign(spec_.cells, CellState::free);
   cells_[own_cell] = CellState::taken;
   // Only the first slot's header: a region nobody has published must read as empty, and the others cost memory.
   const auto header = format::initial_header(spec_.geometry.layout);
   if (::pwrite(region_.get(), &header, sizeof header, 0) != sizeof header) return no_resources("writing a slot header");
   return {};
+}
+
+void Region::set_generation(std::uint64_t generation) noexcept {
+  spec_.generation = generation;
+  lease_table_->generation.store(generation);
+}
+
+void Region::note_removed() noexcept { lease_table_->removed.store(1); }
+
+Region::Noted Region::noted() const noexcept {
+  return {lease_table_->generation.load(), lease_table_->removed.load() != 0};
 }
 
 Region::~Region() {

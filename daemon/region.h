@@ -51,6 +51,15 @@ class Region {
   [[nodiscard]] const Spec& spec() const noexcept { return spec_; }
   [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return spec_.generation; }
+  // Also notes it in the memory, for a memiod that knows nothing else (noted()).
+  void set_generation(std::uint64_t generation) noexcept;
+  void note_removed() noexcept;
+  // What an earlier memiod noted; or somebody else, because every opener can.
+  struct Noted {
+    std::uint64_t generation = 0;
+    bool removed = false;
+  };
+  [[nodiscard]] Noted noted() const noexcept;
   [[nodiscard]] protocol::Lifetime lifetime() const noexcept { return spec_.lifetime; }
   [[nodiscard]] bool exclusive() const noexcept { return spec_.exclusive; }
   [[nodiscard]] std::optional<std::chrono::milliseconds> shrink_after() const noexcept { return spec_.shrink_after; }

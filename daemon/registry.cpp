@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "registry.h"
 
+#include <algorithm>
+
 #include "memio/region_name.h"
 
 namespace memio::broker {
@@ -31,13 +33,17 @@ Result<ShrinkAfter> read_shrink_after(const std::optional<std::uint64_t>& millis
 
 }  // namespace
 
-Result<void> Registry::check_new(const std::string& name, const Result<Geometry>& geometry) const {
+Result<void> Registry::check_name_is_free(const std::string& name) const {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   if (regions_.contains(name))
     return fail(Errc::region_exists, "there is a region " + name + " already; open it, or remove it first");
   if (regions_.size() >= limits_.regions)
     return fail(Errc::limit_exceeded,
                 "memiod has all the " + std::to_string(limits_.regions) + " regions that it may have; remove some");
+  return {};
+}
+
+Result<void> Registry::check_size(const Result<Geometry>& geometry) const {
   if (!geometry) return fail(geometry.error());
   if (geometry->total_size() > limits_.region_bytes)
     return fail(Errc::invalid_capacity, std::to_string(geometry->slots) + " slots of " +
@@ -55,7 +61,8 @@ Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameter
   const auto geometry =
       Geometry::make(parameters.layout.value_or(protocol::Layout::memio64), parameters.slots.value_or(default_slots),
                      parameters.capacity, parameters.huge_pages.value_or(false));
-  if (auto checked = check_new(parameters.name, geometry); !checked) return fail(std::move(checked.error()));
+  if (auto checked = check_name_is_free(parameters.name); !checked) return fail(std::move(checked.error()));
+  if (auto checked = check_size(geometry); !checked) return fail(std::move(checked.error()));
   const bool exclusive = parameters.exclusive.value_or(false);
   const auto shrink_after = read_shrink_after(parameters.shrink_after, exclusive, geometry->slots);
   if (!shrink_after) return fail(shrink_after.error());
@@ -72,7 +79,7 @@ Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameter
 
 Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds) {
   const auto geometry = Geometry::make(parameters.layout, parameters.slots, parameters.capacity, parameters.huge_pages);
-  if (auto checked = check_new(parameters.name, geometry); !checked) return fail(std::move(checked.error()));
+  if (auto checked = check_size(geometry); !checked) return fail(std::move(checked.error()));
   const auto shrink_after = read_shrink_after(parameters.shrink_after, parameters.exclusive, geometry->slots);
   if (!shrink_after) return fail(shrink_after.error());
   if (parameters.cells < 2 || parameters.cells > format::max_cells)
@@ -81,15 +88,34 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   auto region = Region::adopt({.name = parameters.name,
                                .geometry = *geometry,
                                .lifetime = parameters.lifetime,
-                               .generation = ++last_generation_,
                                .cells = static_cast<std::uint32_t>(parameters.cells),
                                .exclusive = parameters.exclusive,
                                .shrink_after = *shrink_after},
                               std::move(fds));
   if (!region) return region;
+  const auto noted = (*region)->noted();
+  if (!noted.removed)
+    if (auto checked = check_name_is_free(parameters.name); !checked) return fail(std::move(checked.error()));
+  (*region)->set_generation(may_be_given_back(noted.generation) ? noted.generation : ++last_generation_);
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
-  add(*region);
+  if (noted.removed)
+    add_removed(*region);
+  else
+    add(*region);
   return region;
+}
+
+// Those of regions made by this memiod are higher than those of earlier ones.
+bool Registry::may_be_given_back(std::uint64_t generation) const {
+  if (generation == 0 || generation > first_generation_) return false;
+  const auto has_it = [&](const auto& region) { return region && region->generation() == generation; };
+  return std::ranges::none_of(regions_, has_it, [](const auto& named) { return named.second; }) &&
+         std::ranges::none_of(removed_, has_it, [](const auto& weak) { return weak.lock(); });
+}
+
+void Registry::add_removed(const std::shared_ptr<Region>& region) {
+  std::erase_if(removed_, [](const auto& weak) { return weak.expired(); });
+  removed_.push_back(region);
 }
 
 Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Region::Fds fds,
@@ -105,15 +131,16 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
   start_after(record.spec.generation);
   before_added(**region);
   if (record.nameless)
-    removed_.push_back(*region);
+    add_removed(*region);
   else
     add(*region);
   return region;
 }
 
-std::shared_ptr<Region> Registry::find_removed(const Region::Fds& fds) const {
+std::shared_ptr<Region> Registry::find_same(const std::string& name, const Region::Fds& fds) const {
+  if (auto named = find(name); named && named->is_same_memory(fds)) return named;
   for (const auto& weak : removed_)
-    if (auto region = weak.lock(); region && region->is_same_memory(fds)) return region;
+    if (auto region = weak.lock(); region && region->name() == name && region->is_same_memory(fds)) return region;
   return nullptr;
 }
 

@@ -25,17 +25,19 @@ class Registry {
   // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, invalid_shrink_after,
   // region_exists, limit_exceeded, out_of_resources.
   Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters);
-  // Takes over a region that an earlier memiod made, from a client that has it open. Errors: as create(), and
-  // not_the_region.
+  // Takes over a region that an earlier memiod made, from a client that has it open. It has its name again, unless it
+  // had lost that. Errors: as create(), and not_the_region.
   Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds);
   // Takes back a region that an earlier memiod had, as its ledger says it was. `before_added` is called with it before
   // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, out_of_resources.
   Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds,
                                           const std::function<void(Region&)>& before_added);
-  // A region that was removed and came back with restore(), if these are its files; else null.
-  [[nodiscard]] std::shared_ptr<Region> find_removed(const Region::Fds& fds) const;
-  // Generations go on after this one.
-  void start_after(std::uint64_t generation) noexcept { last_generation_ = std::max(last_generation_, generation); }
+  // The region of these files, by its name or among those that came back without one; else null.
+  [[nodiscard]] std::shared_ptr<Region> find_same(const std::string& name, const Region::Fds& fds) const;
+  // Generations go on after this one. Before any region is created.
+  void start_after(std::uint64_t generation) noexcept {
+    first_generation_ = last_generation_ = std::max(last_generation_, generation);
+  }
   // The region of that name, or null.
   [[nodiscard]] std::shared_ptr<Region> find(std::string_view name) const;
   void remove(const std::shared_ptr<Region>& region);
@@ -47,13 +49,17 @@ class Registry {
   void on_change(OnChange on_change) { on_change_ = std::move(on_change); }
 
  private:
-  // What keeps a region of that name and size from being added, if anything.
-  Result<void> check_new(const std::string& name, const Result<Geometry>& geometry) const;
+  Result<void> check_name_is_free(const std::string& name) const;
+  Result<void> check_size(const Result<Geometry>& geometry) const;
   void add(const std::shared_ptr<Region>& region);
+  void add_removed(const std::shared_ptr<Region>& region);
+  // Whether a region may have the generation that it had with an earlier memiod.
+  [[nodiscard]] bool may_be_given_back(std::uint64_t generation) const;
 
   const Limits& limits_;
   std::map<std::string, std::shared_ptr<Region>, std::less<>> regions_;
   std::vector<std::weak_ptr<Region>> removed_;  // those that came back
+  std::uint64_t first_generation_ = 0;
   std::uint64_t last_generation_ = 0;
   OnChange on_change_;
 };

@@ -95,11 +95,13 @@ struct LeaseTable {
   alignas(64) std::atomic<std::uint32_t> cells_used;  // no cell from this one on is in use; the broker's to write
   // A futex: 1 while a writer sleeps until a lease ends.
   alignas(64) std::atomic<std::uint32_t> slot_wanted;
-  alignas(64) std::array<std::byte, 64> reserved;
-  Cell cells[1];  // `cell_count` of them
+  // The broker's own notes, for one that has lost all that it knew. Every opener can change them.
+  alignas(64) std::atomic<std::uint64_t> generation;
+  std::atomic<std::uint32_t> removed;  // not 0: the region has lost its name
+  Cell cells[1];                       // `cell_count` of them
 };
 static_assert(offsetof(LeaseTable, cells_used) == 64 && offsetof(LeaseTable, slot_wanted) == 128 &&
-              offsetof(LeaseTable, cells) == 256);
+              offsetof(LeaseTable, generation) == 192 && offsetof(LeaseTable, cells) == 256);
 
 // Bytes of a lease table for `cells` handles, a multiple of the page size.
 [[nodiscard]] std::uint64_t lease_table_size(std::uint32_t cells) noexcept;

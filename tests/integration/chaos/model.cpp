@@ -89,11 +89,8 @@ void Model::ended(ActorId actor) {
 
 void Model::restarted() {
   // A creator proves that it is one by the handle that it got when it made the region.
-  for (const auto& [name, region] : named_) {
-    if (region->lifetime != Lifetime::session) continue;
-    if (region->creator_handle == 0) region->fading = true;
-    region->generation_unsure = true;
-  }
+  for (const auto& [name, region] : named_)
+    if (region->lifetime == Lifetime::session && region->creator_handle == 0) region->fading = true;
 }
 
 std::string Model::difference(const Region& expected, const protocol::Region& found) {
@@ -118,7 +115,6 @@ std::string Model::compare(const std::vector<protocol::Region>& listed) {
   for (const auto& region : listed) {
     found.insert(region.name);
     const auto expected = find(region.name);
-    if (expected && std::exchange(expected->generation_unsure, false)) expected->generation = region.generation;
     text += expected ? difference(*expected, region) : region.name + ": is there, and should not\n";
   }
   std::vector<std::shared_ptr<Region>> gone;

@@ -37,8 +37,6 @@ class Model {
     bool named = true;
     // A classic region whose writer has died over it: until the next publish nobody can read it.
     bool half_written = false;
-    // It was so young that only its creator brought it back, and then it has a new one.
-    bool generation_unsure = false;
     // It may go at any moment: a clock is running.
     bool fading = false;
   };

@@ -74,8 +74,49 @@ TEST_F(RegistryTest, WhatWasRemovedComesBackWithoutItsName) {
   const auto back = registry_.restore(record, std::move(*region->fds_for(Access::write)), [](Region&) {});
   ASSERT_TRUE(back);
   EXPECT_EQ(registry_.find("a"), nullptr);
-  EXPECT_EQ(registry_.find_removed(*region->fds_for(Access::write)), *back);
+  EXPECT_EQ(registry_.find_same("a", *region->fds_for(Access::write)), *back);
+  EXPECT_EQ(registry_.find_same("b", *region->fds_for(Access::write)), nullptr);
   EXPECT_TRUE(registry_.create({.name = "a", .capacity = 10})) << "the name is free";
+}
+
+protocol::AttachParameters shown(const Region& region) {
+  return {.name = region.name(),
+          .capacity = region.geometry().capacity,
+          .slots = region.geometry().slots,
+          .lifetime = region.lifetime(),
+          .cells = region.cells()};
+}
+
+TEST_F(RegistryTest, WhatAClientShowsIsWhatItWasEvenIfNothingElseIsKnown) {
+  Registry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10});
+  const auto removed = *earlier.create({.name = "b", .capacity = 10});
+  removed->note_removed();
+  registry_.start_after(1000);
+  const auto back = registry_.adopt(shown(*region), *region->fds_for(Access::write));
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ((*back)->generation(), region->generation());
+  EXPECT_EQ(registry_.find("a"), *back);
+  const auto nameless = registry_.adopt(shown(*removed), *removed->fds_for(Access::write));
+  ASSERT_TRUE(nameless) << nameless.error().text();
+  EXPECT_EQ(registry_.find("b"), nullptr);
+  EXPECT_EQ(registry_.find_same("b", *removed->fds_for(Access::write)), *nameless);
+}
+
+TEST_F(RegistryTest, AGenerationThatCannotBeTrueIsNotBelieved) {
+  Registry earlier{limits_};
+  registry_.start_after(1000);
+  const auto first = *earlier.create({.name = "a", .capacity = 10});
+  const auto second = *earlier.create({.name = "b", .capacity = 10});
+  const auto third = *earlier.create({.name = "c", .capacity = 10});
+  second->set_generation(first->generation());
+  third->set_generation(5000);
+  const auto adopt = [&](const auto& region) {
+    return registry_.adopt(shown(*region), *region->fds_for(Access::write)).value()->generation();
+  };
+  EXPECT_EQ(adopt(first), first->generation());
+  EXPECT_EQ(adopt(second), 1001U) << "another has that one";
+  EXPECT_EQ(adopt(third), 1002U) << "none had come so far";
 }
 
 TEST_F(RegistryTest, WhatIsNotTheRegionIsNotTakenBack) {
