@@ -12,8 +12,8 @@
 namespace memio::test {
 
 // What systemd is to memiod, without its delays, so that memiod can end hundreds of times in a test: it owns the
-// listening socket, keeps the descriptors that memiod stores, and starts memiod with both. tests/integration/systemd has
-// the real one.
+// listening socket, keeps the descriptors that memiod stores, and starts memiod with both. tests/integration/systemd
+// has the real one.
 class Manager {
  public:
   Manager();

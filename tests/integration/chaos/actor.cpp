@@ -125,8 +125,8 @@ Json Acting::create(const Json& command) {
 }
 
 Json Acting::open(const Json& command) {
-  return keep(command, client_.open(command.at("name").get<std::string>(),
-                                    command.at("write") ? Access::write : Access::read));
+  return keep(command,
+              client_.open(command.at("name").get<std::string>(), command.at("write") ? Access::write : Access::read));
 }
 
 Json Acting::write(const Json& command) {
@@ -163,7 +163,8 @@ Json Acting::lease(const Json& command) {
   const bool whole =
       snapshot->sequence() == 0 || is_whole(snapshot->data(), snapshot->version(), region.info().capacity);
   Json answer = {{"sequence", snapshot->sequence()}, {"version", snapshot->version()}, {"whole", whole}};
-  if (command.contains("lease")) leases_.try_emplace(command.at("lease"), Lease{command.at("handle"), std::move(*snapshot)});
+  if (command.contains("lease"))
+    leases_.try_emplace(command.at("lease"), Lease{command.at("handle"), std::move(*snapshot)});
   return answer;
 }
 
@@ -243,7 +244,8 @@ Json Actor::ask(const Json& command) {
 
 void Actor::leave() {
   ::shutdown(socket_.get(), SHUT_RDWR);
-  if (const int code = process_.wait(); code != 0) throw std::runtime_error("an actor ended with " + std::to_string(code));
+  if (const int code = process_.wait(); code != 0)
+    throw std::runtime_error("an actor ended with " + std::to_string(code));
 }
 
 void Actor::kill() {

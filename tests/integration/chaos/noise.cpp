@@ -54,7 +54,8 @@ void make_noise(const std::string& socket_path, std::uint64_t seed) {
       for (int i = 0; i < 20 && connection.send(spoilt(a_call(random), random) + '\0'); ++i) {
       }
       break;
-    case 2:  // descriptors with what wants none, and too few of the right kind with what wants some; its own socket among them
+    case 2:  // descriptors with what wants none, and too few of the right kind with what wants some; its own socket
+             // among them
       connection.send(a_call(random) + '\0', some_fds);
       break;
     case 3:  // many calls, of whose answers none is read

@@ -65,8 +65,8 @@ TEST(RegionFormat, LaysOutTheDirectoryAsDocumented) {
 TEST(RegionFormat, LaysOutTheLeaseTableAsDocumented) {
   EXPECT_EQ(documented("Lease table"),
             (std::vector<Row>{ROW(LeaseTable, magic), ROW(LeaseTable, version), ROW(LeaseTable, cell_count),
-                              ROW(LeaseTable, cells_used), ROW(LeaseTable, slot_wanted),
-                              ROW(LeaseTable, generation), ROW(LeaseTable, removed), ROW(LeaseTable, cells)}));
+                              ROW(LeaseTable, cells_used), ROW(LeaseTable, slot_wanted), ROW(LeaseTable, generation),
+                              ROW(LeaseTable, removed), ROW(LeaseTable, cells)}));
   EXPECT_EQ(documented("Cell"), (std::vector<Row>{ROW(Cell, leases), ROW(Cell, armed)}));
   EXPECT_EQ(sizeof(Cell), 64U);
 }
