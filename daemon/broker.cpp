@@ -19,28 +19,31 @@ constexpr std::chrono::milliseconds status_interval{250};
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-// The peer of a connection, if it is one we talk to: our own user or root.
-std::optional<ucred> accepted_peer(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
-  if (peer.uid != ::geteuid() && peer.uid != 0) {
-    log_warning("refused a connection of process {}, which belongs to another user (uid {})", peer.pid, peer.uid);
-    return std::nullopt;
-  }
-  return peer;
+// Says why a connection is not accepted: the answer to whatever the peer asks first.
+void refuse(int socket, const Error& reason) {
+  const auto text = encode(to_reply(reason));
+  // Its NUL ends the message.
+  [[maybe_unused]] const auto n = ::send(socket, text.c_str(), text.size() + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 }  // namespace
 
-Broker::Broker(EventLoop& loop, const Limits& limits)
+Result<std::unique_ptr<Broker>> Broker::make(EventLoop& loop, Config config) {
+  auto turns = Turns::make(loop);
+  if (!turns) return fail(std::move(turns.error()));
+  return std::unique_ptr<Broker>(new Broker(loop, std::move(config), std::move(*turns)));
+}
+
+Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns)
     : loop_(loop),
-      limits_(limits),
-      registry_(limits_),
+      config_(std::move(config)),
+      accounts_(config_.limits.user),
+      registry_(config_.limits),
       doorbells_(loop),
       hub_(doorbells_, registry_),
       idle_shrink_(loop, doorbells_),
-      linger_(loop, registry_, limits_.linger, limits_.claims),
+      linger_(loop, registry_, config_.limits.linger, config_.limits.claims),
+      turns_(std::move(turns)),
       spare_(spare_descriptor()) {
   registry_.on_change([this](const auto& region, auto change) {
     if (change == Registry::Change::created) {
@@ -57,7 +60,7 @@ Broker::Broker(EventLoop& loop, const Limits& limits)
 
 Broker::~Broker() {
   ending_ = true;
-  while (!sessions_.empty()) end_session(*sessions_.front());
+  while (!sessions_.empty()) end_session(*sessions_.begin()->second);
 }
 
 Result<void> Broker::listen(UniqueFd socket) {
@@ -80,21 +83,58 @@ void Broker::accept_one(int listener) {
     spare_ = spare_descriptor();
     return;
   }
-  const auto peer = accepted_peer(socket.get());
-  if (!peer) return;
-  if (auto added = add_session(std::move(socket), Grants(), peer->pid); !added)
-    log_warning("refused a connection of process {}: {}", peer->pid, added.error().text());
+  if (auto admitted = admit(socket); !admitted) {
+    refuse(socket.get(), admitted.error());
+    log_warning("refused a connection: {}", admitted.error().text());
+  }
 }
 
-Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<pid_t> pid) {
-  if (sessions_.size() >= limits_.sessions)
-    return fail(Errc::limit_exceeded,
-                "memiod has all the " + std::to_string(limits_.sessions) + " connections that it may have");
-  auto session = Session::make(loop_, std::move(socket), std::move(grants), pid, limits_,
+Result<Grants> Broker::grants_of(uid_t uid) const {
+  if (const auto found = config_.policy.find(uid); found != config_.policy.end())
+    return Grants().narrowed(found->second);
+  if (uid == ::geteuid() || uid == 0) return Grants();
+  return fail(Errc::permission_denied, "this memiod is not for user " + std::to_string(uid) + "; its owner, user " +
+                                           std::to_string(::geteuid()) + ", can grant access with policy." +
+                                           std::to_string(uid) + " in memiod.conf");
+}
+
+// Takes the socket only if it goes well.
+Result<void> Broker::admit(UniqueFd& socket) {
+  auto peer = Peer::of(socket.get());
+  if (!peer) return fail(std::move(peer.error()));
+  auto grants = grants_of(peer->uid());
+  if (!grants) return fail(std::move(grants.error()));
+  const auto user = accounts_.of_user(peer->uid());
+  auto place = user->charge(Resource::connections);
+  if (!place) return fail(std::move(place.error()));
+  auto account = std::make_shared<Account>(Account::Kind::connection, peer->uid(), config_.limits.connection, user);
+  return add_session(std::move(socket), {.grants = std::move(*grants),
+                                         .account = std::move(account),
+                                         .place = std::move(*place),
+                                         .peer = std::move(*peer)});
+}
+
+Result<void> Broker::add_scoped_session(UniqueFd socket, Grants grants, Account& maker) {
+  auto place = maker.charge(Resource::connections);
+  if (!place) return fail(std::move(place.error()));
+  auto account =
+      std::make_shared<Account>(Account::Kind::scoped, maker.uid(), config_.limits.scoped, maker.shared_from_this());
+  return add_session(
+      std::move(socket),
+      {.grants = std::move(grants), .account = std::move(account), .place = std::move(*place), .peer = std::nullopt});
+}
+
+Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
+  const auto id = ++last_session_;
+  auto session = Session::make(*turns_, std::move(socket), id, std::move(identity), config_.limits,
                                {.on_call =
                                     [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
                                       answer_call(*this, s, call, std::move(fds));
                                       status_timer_.start_timer(status_interval);
+                                    },
+                                .on_fds_short =
+                                    [this] {
+                                      for (const auto& [other, s] : sessions_) s->release_received_fds();
                                     },
                                 .on_unused =
                                     [this](const std::shared_ptr<Region>& region) {
@@ -102,7 +142,7 @@ Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<p
                                     },
                                 .on_end = [this](Session& s) { end_session(s); }});
   if (!session) return fail(std::move(session.error()));
-  sessions_.push_back(std::move(*session));
+  sessions_.emplace(id, std::move(*session));
   status_timer_.start_timer(status_interval);
   return {};
 }
@@ -112,8 +152,17 @@ void Broker::end_session(Session& session) {
   session.watches().clear();
   for (const auto& created : session.created())
     if (const auto region = created.lock()) registry_.remove(region);
-  std::erase_if(sessions_, [&](const auto& other) { return other.get() == &session; });
+  sessions_.erase(session.id());
   status_timer_.start_timer(status_interval);
+}
+
+void Broker::configure(Result<Config> config) {
+  if (!config) {
+    log_error("the configuration was not taken over, the old one stays: {}", config.error().message);
+    return;
+  }
+  config_ = std::move(*config);
+  log_info("the configuration was read again");
 }
 
 void Broker::update_status() {

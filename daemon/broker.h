@@ -4,22 +4,27 @@
 // The daemon itself: takes connections, answers calls, and says how it is doing. One thread; nothing here blocks.
 
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "account.h"
+#include "config.h"
 #include "doorbells.h"
 #include "event_loop.h"
 #include "idle_shrink.h"
 #include "linger.h"
 #include "registry.h"
 #include "session.h"
+#include "turns.h"
 #include "watch.h"
 
 namespace memio::broker {
 
 class Broker {
  public:
-  Broker(EventLoop& loop, const Limits& limits);
+  // Error: system.
+  static Result<std::unique_ptr<Broker>> make(EventLoop& loop, Config config);
   ~Broker();
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
@@ -27,14 +32,19 @@ class Broker {
   // Takes connections from a listening socket.
   Result<void> listen(UniqueFd socket);
 
+  // Goes on with a configuration that was read again; if it could not be read, says so and keeps the one it has.
+  // Connections keep what they have; new limits are for what they ask for next.
+  void configure(Result<Config> config);
+
   // What the handlers of methods.cpp work on.
   [[nodiscard]] Registry& registry() noexcept { return registry_; }
   [[nodiscard]] Linger& linger() noexcept { return linger_; }
   [[nodiscard]] WatchHub& watches() noexcept { return hub_; }
-  [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
-  [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }
-  // A session on a socket that is connected already. Errors: limit_exceeded, out_of_resources.
-  Result<void> add_session(UniqueFd socket, Grants grants, std::optional<pid_t> pid);
+  [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
+  [[nodiscard]] Accounts& accounts() noexcept { return accounts_; }
+  [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }  // by id
+  // A session on a socket that is connected already, for whom `maker` made it. Errors: limit_exceeded, system.
+  Result<void> add_scoped_session(UniqueFd socket, Grants grants, Account& maker);
 
  private:
   struct Listener {
@@ -42,18 +52,25 @@ class Broker {
     EventSource source;  // after the socket, so gone before it
   };
 
+  Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns);
   void accept_one(int listener);
+  Result<void> admit(UniqueFd& socket);
+  [[nodiscard]] Result<Grants> grants_of(uid_t uid) const;
+  Result<void> add_session(UniqueFd socket, Session::Identity identity);
   void end_session(Session& session);
   void update_status();
 
   EventLoop& loop_;
-  Limits limits_;
+  Config config_;  // quotas and limits are looked up here by all that follow
+  Accounts accounts_;
   Registry registry_;
   Doorbells doorbells_;
   WatchHub hub_;
   IdleShrink idle_shrink_;
   Linger linger_;
-  std::list<std::unique_ptr<Session>> sessions_;
+  std::unique_ptr<Turns> turns_;
+  std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::uint64_t last_session_ = 0;
   std::list<Listener> listeners_;
   bool ending_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with

@@ -50,6 +50,8 @@ Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std:
 }
 
 Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Region>& region, Access access) {
+  constexpr std::size_t fd_count = 3;
+  if (auto room = context.session.check_room_for_fds(fd_count); !room) return fail(std::move(room.error()));
   auto fds = region->fds_for(access);
   if (!fds) return fail(std::move(fds.error()));
   auto id = context.session.add_handle(region, access);
@@ -74,13 +76,13 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
   if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
   if (!context.session.grants().allows(parameters.name, Right::create))
     return fail(Errc::permission_denied, "this connection may not create a region " + parameters.name);
-  auto region = context.broker.registry().create(parameters);
+  auto region = context.broker.registry().create(parameters, context.session.account());
   if (!region) return fail(std::move(region.error()));
   auto answer = open_handle(context, *region, Access::write);
   if (!answer)
     context.broker.registry().remove(*region);
   else if ((*region)->lifetime() == Lifetime::session)
-    context.session.created().push_back(*region);
+    context.session.add_created(*region);
   return answer;
 }
 
@@ -114,7 +116,10 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
   if (!region) {
-    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds));
+    // Whoever did not make it holds it for its user alone.
+    Account& own = context.session.account();
+    const auto payer = parameters.creator ? own.shared_from_this() : own.of_user();
+    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds), *payer);
     if (!adopted) return fail(std::move(adopted.error()));
     region = *adopted;
     context.broker.linger().on_adopted(region);
@@ -125,7 +130,7 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (!id) return fail(std::move(id.error()));
   if (parameters.creator && region->orphaned()) {
     region->set_orphaned(false);
-    context.session.created().push_back(region);
+    context.session.add_created(region);
   }
   return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};
 }
@@ -165,11 +170,11 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   StatReply reply{
       .region = region->info(), .version = latest.version, .length = latest.length, .memory = region->memory_in_use()};
   reply.region.sequence = latest.sequence;
-  for (const auto& session : context.broker.sessions()) {
+  for (const auto& [session_id, session] : context.broker.sessions()) {
     for (const auto& [id, handle] : session->handles()) {
       if (&handle.region() != region.get()) continue;
       std::optional<std::uint64_t> pid;
-      if (session->pid()) pid = static_cast<std::uint64_t>(*session->pid());
+      if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
       reply.handle_states.push_back({.pid = pid,
                                      .access = handle.access(),
                                      .leases = region->leases_of(handle.cell()),
@@ -191,22 +196,24 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   if (parameters.pattern)
     if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
   Session& session = context.session;
-  if (session.watches().size() >= context.broker.limits().watches_per_session)
-    return fail(Errc::limit_exceeded, "this connection has all the watches that it may have");
+  auto charge = session.account().charge(Resource::watches);
+  if (!charge) return fail(std::move(charge.error()));
   Watch::Owner owner{
       .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
       .can_send = [&session] { return session.takes_events(); },
-      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); }};
-  auto& added =
-      session.watches().emplace_back(std::move(owner), parameters.pattern, parameters.versions.value_or(false));
+      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); },
+      .wake = [&session] { session.wake(); }};
+  auto& added = session.watches().emplace_back(std::move(owner), parameters.pattern,
+                                               parameters.versions.value_or(false), std::move(*charge));
   context.broker.watches().add(added);
   return Answer{};
 }
 
 Result<Answer> open_connection(Context& context, const OpenConnectionParameters& parameters) {
   if (parameters.grants && parameters.grants->size() > context.broker.limits().grants)
-    return fail(Errc::limit_exceeded,
-                "more than " + std::to_string(context.broker.limits().grants) + " grants in one call");
+    return fail(Errc::limit_exceeded, "more than " + std::to_string(context.broker.limits().grants) +
+                                          " grants in one call (limits.grants in memiod.conf)");
+  if (auto room = context.session.check_room_for_fds(1); !room) return fail(std::move(room.error()));
   Grants grants = context.session.grants();
   if (parameters.grants) {
     auto narrowed = grants.narrowed(*parameters.grants);
@@ -218,8 +225,8 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
     return fail(Error{Errc::out_of_resources, errno, "making a connection"});
   UniqueFd ours(ends[0]);
   UniqueFd theirs(ends[1]);
-  // Whoever gets the other end is not known here, so the new session has no pid.
-  if (auto added = context.broker.add_session(std::move(ours), std::move(grants), std::nullopt); !added)
+  if (auto added = context.broker.add_scoped_session(std::move(ours), std::move(grants), context.session.account());
+      !added)
     return fail(std::move(added.error()));
   Answer answer{to_json(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
   answer.fds.push_back(std::move(theirs));

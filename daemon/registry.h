@@ -21,11 +21,11 @@ class Registry {
   explicit Registry(const Limits& limits) : limits_(limits) {}
 
   // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, invalid_shrink_after,
-  // region_exists, limit_exceeded, out_of_resources.
-  Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters);
+  // region_exists, limit_exceeded, out_of_resources. `payer` is charged for it until its memory is gone.
+  Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters, Account& payer);
   // Takes over a region that an earlier memiod made, from a client that has it open. Errors: as create(), and
   // not_the_region.
-  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds);
+  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds, Account& payer);
   // The region of that name, or null.
   [[nodiscard]] std::shared_ptr<Region> find(std::string_view name) const;
   void remove(const std::shared_ptr<Region>& region);

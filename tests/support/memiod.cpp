@@ -4,20 +4,25 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <stdexcept>
 
 #include "support/notifications.h"
 
 namespace memio::test {
 
-Memiod::Memiod() { start(); }
+Memiod::Memiod(const std::string& config) {
+  std::ofstream(config_path()) << config;
+  start();
+}
 
 void Memiod::start() {
   const auto path = runtime_.path() + "/notify";
   ::unlink(path.c_str());
   Notifications notifications(path);
   process_.emplace(
-      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"}, {{"NOTIFY_SOCKET", path}}));
+      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--config", config_path(), "--log-level", "warning"},
+                   {{"NOTIFY_SOCKET", path}}));
   if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
 }
 

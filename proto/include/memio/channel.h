@@ -48,6 +48,7 @@ class Channel {
   Result<Input> receive(std::size_t most = std::size_t{64} * 1024);
 
   // The next whole message, if there is one.
+  [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
   [[nodiscard]] std::optional<Frame> next();
 
   // Queues a message and its descriptors; flush() sends it. Error: limit_exceeded if too much is waiting already.

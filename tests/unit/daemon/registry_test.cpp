@@ -3,13 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include "test_registry.h"
+
 namespace memio::broker {
 namespace {
 
 class RegistryTest : public testing::Test {
  protected:
-  Limits limits_{.regions = 2, .handles_per_region = 3};
-  Registry registry_{limits_};
+  Limits limits_{.connection = {.regions = 2, .bytes = 1 << 20}, .handles_per_region = 3};
+  TestRegistry registry_{limits_};
 };
 
 TEST_F(RegistryTest, FindsWhatItMadeUntilItIsRemoved) {

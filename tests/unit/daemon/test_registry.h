@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "registry.h"
+
+namespace memio::broker {
+
+// A registry and somebody who pays for what is made in it.
+class TestRegistry : public Registry {
+ public:
+  explicit TestRegistry(const Limits& limits)
+      : Registry(limits),
+        payer_(std::make_shared<Account>(Account::Kind::connection, ::geteuid(), limits.connection, nullptr)) {}
+  using Registry::create;
+  Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters) {
+    return create(parameters, *payer_);
+  }
+  [[nodiscard]] Account& payer() { return *payer_; }
+
+ private:
+  std::shared_ptr<Account> payer_;
+};
+
+}  // namespace memio::broker
