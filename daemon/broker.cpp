@@ -43,14 +43,17 @@ Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns)
       hub_(doorbells_, registry_),
       idle_shrink_(loop, doorbells_),
       linger_(loop, registry_, config_.limits.linger, config_.limits.claims),
+      publish_times_(loop, doorbells_, registry_),
       turns_(std::move(turns)),
       spare_(spare_descriptor()) {
   registry_.on_change([this](const auto& region, auto change) {
     if (change == Registry::Change::created) {
       idle_shrink_.add(region);
+      publish_times_.add(region);
     } else {
       linger_.forget(*region);
       idle_shrink_.forget(*region);
+      publish_times_.forget(*region);
       doorbells_.forget(region);
     }
     hub_.on_registry_change(region, change);
@@ -84,8 +87,11 @@ void Broker::accept_one(int listener) {
     return;
   }
   if (auto admitted = admit(socket); !admitted) {
+    ++refused_;
     refuse(socket.get(), admitted.error());
-    log_warning("refused a connection: {}", admitted.error().text());
+    EventFields fields;
+    if (const auto peer = Peer::of(socket.get())) fields = {.uid = peer->uid(), .pid = peer->pid()};
+    log_event(Event::connection_refused, fields, "refused a connection: " + admitted.error().text());
   }
 }
 
@@ -148,6 +154,7 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
 }
 
 void Broker::end_session(Session& session) {
+  counts_ += session.counts();
   for (auto& watch : session.watches()) hub_.remove(watch);
   session.watches().clear();
   for (const auto& created : session.created())
@@ -156,13 +163,20 @@ void Broker::end_session(Session& session) {
   status_timer_.start_timer(status_interval);
 }
 
+Broker::Totals Broker::totals() const {
+  Totals totals{.sessions = last_session_, .refused = refused_, .counts = counts_};
+  for (const auto& [id, session] : sessions_) totals.counts += session->counts();
+  return totals;
+}
+
 void Broker::configure(Result<Config> config) {
   if (!config) {
-    log_error("the configuration was not taken over, the old one stays: {}", config.error().message);
+    log_event(Event::configuration_refused, {},
+              "the configuration was not taken over, the old one stays: " + config.error().text());
     return;
   }
   config_ = std::move(*config);
-  log_info("the configuration was read again");
+  log_event(Event::configuration_read, {}, "the configuration was read again");
 }
 
 void Broker::update_status() {

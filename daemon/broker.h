@@ -14,6 +14,7 @@
 #include "event_loop.h"
 #include "idle_shrink.h"
 #include "linger.h"
+#include "publish_times.h"
 #include "registry.h"
 #include "session.h"
 #include "turns.h"
@@ -42,6 +43,15 @@ class Broker {
   [[nodiscard]] WatchHub& watches() noexcept { return hub_; }
   [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
   [[nodiscard]] Accounts& accounts() noexcept { return accounts_; }
+  [[nodiscard]] PublishTimes& publish_times() noexcept { return publish_times_; }
+  // Since memiod was started.
+  struct Totals {
+    std::uint64_t sessions = 0;
+    std::uint64_t refused = 0;
+    Session::Counts counts;
+  };
+  [[nodiscard]] Totals totals() const;
+  [[nodiscard]] std::chrono::system_clock::time_point start_time() const noexcept { return start_time_; }
   [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }  // by id
   // A session on a socket that is connected already, for whom `maker` made it. Errors: limit_exceeded, system.
   Result<void> add_scoped_session(UniqueFd socket, Grants grants, Account& maker);
@@ -68,9 +78,13 @@ class Broker {
   WatchHub hub_;
   IdleShrink idle_shrink_;
   Linger linger_;
+  PublishTimes publish_times_;
   std::unique_ptr<Turns> turns_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::uint64_t last_session_ = 0;
+  std::uint64_t refused_ = 0;
+  Session::Counts counts_;  // of sessions that have ended
+  std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
   std::list<Listener> listeners_;
   bool ending_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with

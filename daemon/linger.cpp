@@ -15,7 +15,9 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
     else
       timers_.erase(region->generation());
   });
-  if (!timer) return log_warning("{} will not go away by itself: {}", region->name(), timer.error().text());
+  if (!timer)
+    return log_event(Event::region_degraded, {.region = region->name()},
+                     region->name() + " will not go away by itself: " + timer.error().text());
   timer->start_timer(delay_);
   timers_.insert_or_assign(region->generation(), std::move(*timer));
 }
@@ -26,7 +28,9 @@ void Linger::on_adopted(const std::shared_ptr<Region>& region) {
     if (region->handles() == 0) on_unused(region);
     claim_timers_.erase(region->generation());
   });
-  if (!timer) return log_warning("dead handles of {} stay: {}", region->name(), timer.error().text());
+  if (!timer)
+    return log_event(Event::region_degraded, {.region = region->name()},
+                     "dead handles of " + region->name() + " stay: " + timer.error().text());
   timer->start_timer(claims_);
   claim_timers_.insert_or_assign(region->generation(), std::move(*timer));
 }

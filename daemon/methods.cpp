@@ -8,6 +8,7 @@
 
 #include "memio/protocol_json.h"
 #include "memio/region_name.h"
+#include "metrics.h"
 #include "service_interface.h"
 
 namespace memio::broker {
@@ -233,6 +234,53 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
   return answer;
 }
 
+// What tells of others is for the owner alone.
+Result<void> check_owner(Context& context, std::string_view method) {
+  const Session& session = context.session;
+  const auto uid = session.account().uid();
+  if (!session.scoped() && session.grants().everything() && (uid == ::geteuid() || uid == 0)) return {};
+  return fail(Errc::permission_denied,
+              std::string(method) +
+                  " is for the user that memiod runs as, by a connection that is not scoped and "
+                  "may do everything");
+}
+
+Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
+  if (auto checked = check_owner(context, "ListSessions"); !checked) return fail(std::move(checked.error()));
+  ListSessionsReply reply;
+  for (const auto& [id, session] : context.broker.sessions()) {
+    session->release_received_fds();
+    std::optional<std::uint64_t> pid;
+    if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
+    const auto& account = session->account();
+    reply.sessions.push_back({.id = id,
+                              .uid = account.uid(),
+                              .pid = pid,
+                              .scoped = session->scoped(),
+                              .handles = session->handles().size(),
+                              .watches = session->watches().size(),
+                              .regions = account.used(Resource::regions),
+                              .bytes = account.used(Resource::bytes),
+                              .queued_bytes = session->queued_bytes(),
+                              .fds = session->unreceived_fds(),
+                              .messages = session->counts().messages,
+                              .errors = session->counts().errors,
+                              .pauses = session->counts().pauses});
+  }
+  return Answer{to_json(reply), {}};
+}
+
+Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
+  if (auto checked = check_owner(context, "Metrics"); !checked) return fail(std::move(checked.error()));
+  MetricsReply reply;
+  auto families = collect_metrics(context.broker);
+  if (parameters.open_metrics.value_or(false))
+    reply.open_metrics = to_open_metrics(families);
+  else
+    reply.families = std::move(families);
+  return Answer{to_json(reply), {}};
+}
+
 using Handler = Result<Answer> (*)(Context&, const Json&);
 
 template <class Parameters, Result<Answer> (*handle)(Context&, const Parameters&)>
@@ -249,7 +297,7 @@ Result<Answer> of_service(Context&, const Json& json) {
   return Answer{std::move(*reply), {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 12> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 14> methods = {{
     {attach_method, with_parameters<AttachParameters, attach>},
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
@@ -260,6 +308,8 @@ constexpr std::array<std::pair<std::string_view, Handler>, 12> methods = {{
     {remove_method, with_parameters<RemoveParameters, remove>},
     {watch_method, with_parameters<WatchParameters, watch>},
     {open_connection_method, with_parameters<OpenConnectionParameters, open_connection>},
+    {list_sessions_method, with_parameters<ListSessionsParameters, list_sessions>},
+    {metrics_method, with_parameters<MetricsParameters, metrics>},
     {service::get_info_method, of_service<service::get_info>},
     {service::get_interface_description_method, of_service<service::get_interface_description>},
 }};

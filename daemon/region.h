@@ -102,6 +102,8 @@ class Region {
   [[nodiscard]] Latest latest() const noexcept;
   [[nodiscard]] std::uint64_t memory_in_use() const noexcept;
   [[nodiscard]] std::vector<std::uint64_t> leases_of(std::uint32_t cell) const;
+  // Of all cells together.
+  [[nodiscard]] std::uint64_t lease_count() const noexcept;
   [[nodiscard]] bool is_writing(std::uint32_t cell) const noexcept;
 
   // A bounded part of giving back the memory of stale slots, from byte `place` of the region on (REGION_FORMAT.md,

@@ -125,9 +125,19 @@ Result<void> Session::check_room_for_fds(std::size_t count) {
 
 void Session::send(const Reply& reply, std::vector<UniqueFd> fds) {
   if (failed_) return;
-  if (!reply.error.empty()) ++counts_.errors;
+  if (!reply.error.empty()) note_error(reply);
   if (auto charged = fds_.resize(fds_.amount() + fds.size()); !charged) return fail_later(charged.error());
   if (auto queued = channel_.send(encode(reply), std::move(fds)); !queued) return fail_later(queued.error());
+}
+
+EventFields Session::event_fields() const { return {.uid = account().uid(), .pid = pid(), .session = id_}; }
+
+void Session::note_error(const Reply& reply) {
+  ++counts_.errors;
+  // Once, so that a program that keeps trying does not fill the log.
+  if (reply.error != error_name(Errc::limit_exceeded) || told_of_quota_) return;
+  told_of_quota_ = true;
+  log_event(Event::quota_passed, event_fields(), "refused a request: " + reply.parameters.value("message", ""));
 }
 
 void Session::flush() {
@@ -149,6 +159,7 @@ void Session::tell_events() {
   if (watches_.empty()) return;
   int left = most_events;
   for (auto& watch : watches_) left -= watch.flush(left);
+  counts_.events += static_cast<std::uint64_t>(most_events - left);
   flush();
 }
 
@@ -168,8 +179,9 @@ void Session::fail_later(const Error& reason) {
   failed_ = true;
   if (reason.code != Errc::disconnected) {
     const auto process = pid();
-    log_warning("ending the connection of process {}: {}", process ? std::to_string(*process) : "(unknown)",
-                reason.text());
+    log_event(Event::connection_ended, event_fields(),
+              "ending the connection of " + (process ? "process " + std::to_string(*process) : "an unknown process") +
+                  ": " + reason.text());
   }
 }
 

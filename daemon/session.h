@@ -10,6 +10,7 @@
 #include "account.h"
 #include "broker_limits.h"
 #include "grants.h"
+#include "log.h"
 #include "memio/channel.h"
 #include "memio/message.h"
 #include "peer.h"
@@ -72,6 +73,15 @@ class Session {
     std::uint64_t messages = 0;
     std::uint64_t errors = 0;  // calls that were answered with an error
     std::uint64_t pauses = 0;  // how often it had to wait because of a quota
+    std::uint64_t events = 0;  // that its watches told
+
+    Counts& operator+=(const Counts& other) noexcept {
+      messages += other.messages;
+      errors += other.errors;
+      pauses += other.pauses;
+      events += other.events;
+      return *this;
+    }
   };
 
   static Result<std::unique_ptr<Session>> make(Turns& turns, UniqueFd socket, std::uint64_t id, Identity identity,
@@ -86,7 +96,8 @@ class Session {
   // The peer's process, if it is known and lives.
   [[nodiscard]] std::optional<pid_t> pid() const noexcept;
   [[nodiscard]] const auto& handles() const noexcept { return handles_; }
-  [[nodiscard]] std::size_t queued_bytes() const noexcept { return channel_.queued_bytes(); }
+  [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_.amount(); }
+  [[nodiscard]] std::size_t unreceived_fds() const noexcept { return fds_.amount(); }
   [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
 
   // Opens a handle and returns its id. Error: limit_exceeded.
@@ -121,6 +132,8 @@ class Session {
   Result<void> read_calls(std::uint32_t events);
   void answer(Frame frame);
   void tell_events();
+  void note_error(const Reply& reply);
+  [[nodiscard]] EventFields event_fields() const;
   void flush();
   void plan_next_turn();
   // Ends the session when its turn is over, so that nobody who works with it loses it.
@@ -137,6 +150,7 @@ class Session {
   std::vector<std::weak_ptr<Region>> created_;
   std::list<Watch> watches_;
   Counts counts_;
+  bool told_of_quota_ = false;
   bool failed_ = false;
   bool at_end_ = false;  // the peer has sent all that it will
   Channel channel_;

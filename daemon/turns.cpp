@@ -30,7 +30,7 @@ Result<std::unique_ptr<Turns>> Turns::make(EventLoop& loop) {
   if (!ready) return fail(std::move(ready.error()));
   auto soon = loop.add_deferred([t = turns.get()] { t->round(); });
   if (!soon) return fail(std::move(soon.error()));
-  auto clock = loop.add_timer([t = turns.get()] { t->wake_sleepers(); });
+  auto clock = loop.add_timer([t = turns.get()] { t->wake_sleepers(); }, std::chrono::milliseconds(1));
   if (!clock) return fail(std::move(clock.error()));
   turns->ready_ = std::move(*ready);
   turns->soon_ = std::move(*soon);
