@@ -20,7 +20,8 @@ constexpr std::chrono::milliseconds status_interval{250};
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 // Says why a connection is not accepted: the answer to whatever the peer asks first.
-void refuse(int socket, const Error& reason) {
+void refuse(int socket, Error reason) {
+  if (reason.code == Errc::system) reason.code = Errc::out_of_resources;
   const auto text = encode(to_reply(reason));
   // Its NUL ends the message.
   [[maybe_unused]] const auto n = ::send(socket, text.c_str(), text.size() + 1, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -22,6 +22,9 @@ constexpr std::size_t event_cost = 128;
 // How long a session sleeps that has descriptors to receive: nothing tells when it has done so.
 constexpr std::chrono::milliseconds receipt_interval{10};
 
+// Nor does anything tell when the system has memory to send with again.
+constexpr std::chrono::milliseconds retry_interval{10};
+
 constexpr std::uint32_t hung_up = EPOLLHUP | EPOLLERR;
 
 }  // namespace
@@ -32,7 +35,8 @@ Session::Session(UniqueFd socket, std::uint64_t id, Identity identity, const Lim
       id_(id),
       identity_(std::move(identity)),
       channel_(std::move(socket),
-               {.message = limits.message_bytes, .queued = identity_.account->quota().queued_bytes}) {}
+               {.message = limits.message_bytes, .queued = identity_.account->quota().queued_bytes, .sockets = false}) {
+}
 
 Result<std::unique_ptr<Session>> Session::make(Turns& turns, UniqueFd socket, std::uint64_t id, Identity identity,
                                                const Limits& limits, Hooks hooks) {
@@ -164,6 +168,7 @@ void Session::tell_events() {
 }
 
 void Session::plan_next_turn() {
+  if (channel_.starved()) return seat_.sleep(retry_interval);
   bool more = channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
   for (const auto& watch : watches_) more = more || (watch.pending() > 0 && takes_events());
   if (more) seat_.again();

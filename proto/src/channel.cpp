@@ -2,6 +2,7 @@
 #include "memio/channel.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -34,6 +35,15 @@ std::vector<UniqueFd> take_fds(msghdr& message) {
   return fds;
 }
 
+bool is_socket(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+bool is_lack(int error_number) {
+  return error_number == ENOMEM || error_number == ENOBUFS || error_number == ETOOMANYREFS;
+}
+
 bool connection_is_gone(int error_number) { return error_number == EPIPE || error_number == ECONNRESET; }
 
 }  // namespace
@@ -63,6 +73,9 @@ Result<Channel::Input> Channel::receive(std::size_t most) {
     return fail_errno(error_number, "reading from the socket");
   }
   auto fds = take_fds(message);
+  if (!limits_.sockets)
+    for (auto& received : fds)
+      if (is_socket(received.get())) received.reset();
   if ((message.msg_flags & MSG_CTRUNC) != 0)
     return fail(Errc::protocol_violation, "a message's file descriptors could not all be received");
   if (n == 0) return Input::end;
@@ -113,6 +126,7 @@ Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
 }
 
 Result<void> Channel::flush() {
+  starved_ = false;
   while (!outgoing_.empty()) {
     Piece& piece = outgoing_.front();
     iovec part{piece.bytes.data() + sent_, piece.bytes.size() - sent_};
@@ -138,6 +152,10 @@ Result<void> Channel::flush() {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
       if (connection_is_gone(errno)) return fail(Errc::disconnected);
+      if (is_lack(errno)) {
+        starved_ = true;
+        return {};
+      }
       return fail_errno(errno, "writing to the socket");
     }
     piece.fds.clear();

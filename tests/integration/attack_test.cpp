@@ -6,40 +6,10 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include "support/daemon.h"
-#include "support/raw_connection.h"
+#include "attack.h"
 
 namespace memio::test {
 namespace {
-
-constexpr std::string_view list_call = R"({"method":"io.memio.List"})";
-
-class Attack : public DaemonTest {
- protected:
-  Client bystander_ = daemon_.connect();
-  Region region_ = std::move(*bystander_.create("bystander", {.capacity = 16}));
-  std::size_t fds_before_ = 0;
-
-  void SetUp() override {
-    // Once this is answered, the daemon has closed what it handed out before.
-    ASSERT_TRUE(bystander_.list());
-    fds_before_ = daemon_.open_fds();
-  }
-  void TearDown() override {
-    // Connections are taken in their order: once this one is answered, all that the test has made are known.
-    EXPECT_TRUE(daemon_.connect().list());
-    // A connection that is over is noticed in the loop's own time: each answered call is another turn of it.
-    for (int i = 0; i < 1000 && daemon_.open_fds() != fds_before_; ++i) EXPECT_TRUE(bystander_.list());
-    EXPECT_EQ(daemon_.open_fds(), fds_before_) << "the daemon leaks descriptors";
-    EXPECT_EQ(bystander_.list()->size(), 1U);
-  }
-
-  static void expect_error(const std::optional<Reply>& reply, std::string_view name, std::string_view part) {
-    ASSERT_TRUE(reply) << "the connection was closed";
-    EXPECT_EQ(reply->error, name);
-    EXPECT_NE(reply->parameters.dump().find(part), std::string::npos) << reply->parameters.dump();
-  }
-};
 
 TEST_F(Attack, MalformedMessagesGetAnErrorAndTheConnectionGoesOn) {
   RawConnection raw(daemon_.socket_path());
@@ -107,6 +77,57 @@ TEST_F(Attack, AnOversizedMessageEndsTheConnectionWithAReason) {
   raw.send(std::string(std::size_t{3} << 20, 'x'));  // cut off on the way
   expect_error(raw.receive(), "io.memio.MessageTooLarge", "1048576");
   EXPECT_TRUE(raw.is_closed_by_peer());
+}
+
+// What cannot be a call is not read to its end.
+TEST_F(Attack, AMessageOfAGibibyteEndsTheConnectionAtTheFirst) {
+  RawConnection raw(daemon_.socket_path());
+  const std::string piece(std::size_t{1} << 20, ' ');
+  std::size_t pieces = 0;
+  while (pieces < 1024 && raw.send(piece)) ++pieces;
+  EXPECT_LT(pieces, 4U);
+  expect_error(raw.receive(), "io.memio.MessageTooLarge", "1048576");
+}
+
+TEST_F(Attack, DuplicateKeysAreRefusedWhereverTheyAre) {
+  RawConnection raw(daemon_.socket_path());
+  for (const auto* call :
+       {R"({"method":"io.memio.List","method":"io.memio.Stat"})",
+        R"({"method":"io.memio.Stat","parameters":{"name":"a","name":"b"}})",
+        R"({"method":"io.memio.OpenConnection","parameters":{"grants":[{"pattern":"a","rights":[],"pattern":"**"}]}})"})
+    expect_error(raw.ask(call), "io.memio.MalformedMessage", "twice");
+}
+
+TEST_F(Attack, NumbersOutOfRange) {
+  RawConnection raw(daemon_.socket_path());
+  for (const auto* number :
+       {"-1", "-9223372036854775808", "18446744073709551616", "1e3", "1.0", "0.1", "-0.0", "1e308"}) {
+    SCOPED_TRACE(number);
+    expect_error(raw.ask(std::string(R"({"method":"io.memio.Close","parameters":{"id":)") + number + "}}"),
+                 "org.varlink.service.InvalidParameter", "id");
+    expect_error(
+        raw.ask(std::string(R"({"method":"io.memio.Create","parameters":{"name":"a","capacity":)") + number + "}}"),
+        "org.varlink.service.InvalidParameter", "capacity");
+  }
+  expect_error(raw.ask(R"({"method":"io.memio.Close","parameters":{"id":1e400}})"), "io.memio.MalformedMessage",
+               "too large");
+  expect_error(raw.ask(R"({"method":"io.memio.Close","parameters":{"id":18446744073709551615}})"),
+               "io.memio.NoSuchHandle", "18446744073709551615");
+  expect_error(raw.ask(R"({"method":"io.memio.Create","parameters":{"name":"a","capacity":18446744073709551615}})"),
+               "io.memio.InvalidCapacity", "");
+  expect_error(
+      raw.ask(R"({"method":"io.memio.Create","parameters":{"name":"a","capacity":9007199254740993,"slots":64}})"),
+      "io.memio.InvalidCapacity", "");
+}
+
+// The answer is not waited for, either.
+TEST_F(Attack, ClosingAtEveryByteOfAHandshake) {
+  const std::string create =
+      std::string(R"({"method":"io.memio.Create","parameters":{"name":"a","capacity":1}})") + '\0';
+  for (std::size_t n = 0; n <= create.size(); ++n) {
+    RawConnection raw(daemon_.socket_path());
+    ASSERT_TRUE(raw.send(create.substr(0, n)));
+  }
 }
 
 TEST_F(Attack, HalfMessagesDisturbNobody) {

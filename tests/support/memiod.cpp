@@ -11,7 +11,7 @@
 
 namespace memio::test {
 
-Memiod::Memiod(const std::string& config) {
+Memiod::Memiod(const std::string& config, Process::Environment environment) : environment_(std::move(environment)) {
   std::ofstream(config_path()) << config;
   start();
 }
@@ -20,9 +20,10 @@ void Memiod::start() {
   const auto path = runtime_.path() + "/notify";
   ::unlink(path.c_str());
   Notifications notifications(path);
-  process_.emplace(
-      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--config", config_path(), "--log-level", "warning"},
-                   {{"NOTIFY_SOCKET", path}}));
+  auto environment = environment_;
+  environment.emplace_back("NOTIFY_SOCKET", path);
+  process_.emplace(Process::run(
+      {MEMIOD_PATH, "--socket", socket_path(), "--config", config_path(), "--log-level", "warning"}, environment));
   if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
 }
 

@@ -13,7 +13,7 @@ namespace memio::test {
 class Memiod {
  public:
   // `config` is what its configuration file says; it reads no other.
-  explicit Memiod(const std::string& config = {});
+  explicit Memiod(const std::string& config = {}, Process::Environment environment = {});
   Memiod(const Memiod&) = delete;
   Memiod& operator=(const Memiod&) = delete;
 
@@ -30,6 +30,7 @@ class Memiod {
   void start();
 
  private:
+  Process::Environment environment_;
   TemporaryDirectory runtime_;
   std::optional<Process> process_;
 };
