@@ -12,7 +12,7 @@
 //                   library; the caller writes and parses as a client does. Nothing is looked up and nothing checked:
 //                   the least that a call in JSON can cost
 //
-// A list of 10,000 regions:
+// A list of 10,000 regions, or of as many as the hard limit of descriptors (ulimit -Hn) allows:
 //
 //   list/memio      the call and all bytes of the answer, by a bare socket, which does not parse them
 //   list/serialise  making that answer's text of its values, in this process
@@ -20,14 +20,16 @@
 // A thousand regions, made and removed:
 //
 //   create/first    in a memiod that has no others
-//   create/last     in one that has 9,000 others
+//   create/last     in one that has 9,000 others, or as many as may be
 //
 // Real time, for the work is in another process.
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "daemon.h"
@@ -43,6 +45,16 @@ using namespace memio;
 using namespace memio::bench;
 
 constexpr const char* region_name = "camera/0/frame";
+
+// 10,000 regions, or as many as may be: memiod has three descriptors open for each, and only root can raise a hard
+// limit.
+int many_regions() {
+  constexpr rlim_t wanted = 10'000;
+  constexpr rlim_t others = 500;
+  rlimit limit{};
+  must(::getrlimit(RLIMIT_NOFILE, &limit), "asking for the limit of descriptors");
+  return static_cast<int>(std::min(wanted, (limit.rlim_max - others) / 3));
+}
 
 // Whatever is asked and however often: what is measured is the cost of a call, not how memiod slows a flood down.
 constexpr const char* no_rate_limits = R"({"limits": {
@@ -101,9 +113,11 @@ class DbusPeer {
   explicit DbusPeer(std::string answer) {
     address_ = "unix:path=" + directory_.path() + "/bus";
     const auto config = directory_.path() + "/bus.conf";
-    std::ofstream(config)
-        << "<busconfig><listen>" << address_ << "</listen><auth>EXTERNAL</auth><policy context=\"default\">"
-        << "<allow send_destination=\"*\"/><allow own=\"*\"/><allow user=\"*\"/></policy></busconfig>";
+    // What a session's bus has.
+    std::ofstream(config) << "<busconfig><type>session</type><listen>" << address_
+                          << "</listen><auth>EXTERNAL</auth><policy context=\"default\">"
+                             "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>"
+                             "<allow own=\"*\"/></policy></busconfig>";
     daemon_.emplace(Process::run(
         {"dbus-daemon", "--nofork", "--nosyslog", "--nopidfile", "--config-file", config, "--print-address"}, {},
         true));
@@ -196,10 +210,10 @@ int main(int argc, char** argv) {
 
   const Daemon full(no_rate_limits);
   auto others = full.connect();
-  make_regions(others, "other", 9'000);
+  make_regions(others, "other", many_regions() - 1'000);
   const Daemon list_of(no_rate_limits);
   auto owner = list_of.connect();
-  make_regions(owner, "region", 10'000);
+  make_regions(owner, "region", many_regions());
   protocol::ListReply listed;
   for (const auto& each : must(owner.list())) listed.regions.push_back(each);
   test::RawConnection lister(list_of.socket_path());
@@ -219,7 +233,7 @@ int main(int argc, char** argv) {
         for (auto _ : state) {
           write_message(lister.fd(), R"({"method":"io.memio.List"})");
           read_message(lister.fd(), text);
-          if (text.size() < 1'000'000) die("that is no list of 10,000 regions: " + text.substr(0, 200));
+          if (text.size() < 100'000) die("that is no list of many regions: " + text.substr(0, 200));
         }
       })
       ->UseRealTime()

@@ -2,6 +2,7 @@
 #include "broker.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,9 @@ namespace memio::broker {
 namespace {
 
 constexpr std::chrono::milliseconds status_interval{250};
+
+// What is allocated to make an answer of that length is worth being given back to the system.
+constexpr std::size_t large_answer = std::size_t{1} << 20;
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -137,6 +141,7 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
                                {.on_call =
                                     [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
                                       answer_call(*this, s, call, std::move(fds));
+                                      had_large_answer_ = had_large_answer_ || s.unsent_bytes() >= large_answer;
                                       status_timer_.start_timer(status_interval);
                                     },
                                 .on_fds_short =
@@ -181,6 +186,7 @@ void Broker::configure(Result<Config> config) {
 }
 
 void Broker::update_status() {
+  if (std::exchange(had_large_answer_, false)) ::malloc_trim(0);
   auto status = "STATUS=" + std::to_string(registry_.regions().size()) + " regions, " +
                 std::to_string(sessions_.size()) + " connections";
   if (status == told_status_) return;

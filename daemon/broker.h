@@ -88,6 +88,7 @@ class Broker {
   std::list<Listener> listeners_;
   bool ending_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
+  bool had_large_answer_ = false;
   EventSource status_timer_;
   std::string told_status_;
 };

@@ -97,6 +97,7 @@ class Session {
   [[nodiscard]] std::optional<pid_t> pid() const noexcept;
   [[nodiscard]] const auto& handles() const noexcept { return handles_; }
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_.amount(); }
+  [[nodiscard]] std::size_t unsent_bytes() const noexcept { return channel_.queued_bytes(); }
   [[nodiscard]] std::size_t unreceived_fds() const noexcept { return fds_.amount(); }
   [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
 

@@ -54,9 +54,10 @@ Channel::Channel(UniqueFd socket, Limits limits) : socket_(std::move(socket)), l
 
 Result<Channel::Input> Channel::receive(std::size_t most) {
   const std::size_t old_size = incoming_.size();
-  incoming_.resize(old_size + most);
+  // Not in incoming_: a connection that says little is not to keep room for much.
+  std::array<char, max_piece> buffer;
   alignas(cmsghdr) ControlBuffer control;
-  iovec part{incoming_.data() + old_size, most};
+  iovec part{buffer.data(), std::min(most, buffer.size())};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -66,7 +67,7 @@ Result<Channel::Input> Channel::receive(std::size_t most) {
   do n = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   const int error_number = errno;
-  incoming_.resize(old_size + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  incoming_.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
   if (n < 0) {
     if (error_number == EAGAIN || error_number == EWOULDBLOCK) return Input::none;
     if (connection_is_gone(error_number)) return Input::end;
@@ -91,7 +92,10 @@ Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
     incoming_fds_.clear();
     start = end + 1;
   }
-  incoming_.erase(0, start);
+  if (start < incoming_.size())
+    incoming_.erase(0, start);
+  else
+    incoming_ = std::string();  // and the room of a long message with it
   if (incoming_.size() > limits_.message)
     return fail(Errc::message_too_large, "a message is longer than " + std::to_string(limits_.message) + " bytes");
   auto& owner = incoming_.empty() && start > 0 ? ready_.back().fds : incoming_fds_;

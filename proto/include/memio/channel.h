@@ -46,7 +46,7 @@ class Channel {
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
 
-  // Reads from the socket once, at most `most` bytes. Never blocks.
+  // Reads from the socket once, at most `most` bytes, and no more than 64 KiB. Never blocks.
   // Errors: message_too_large; protocol_violation for more descriptors than allowed; disconnected; system.
   Result<Input> receive(std::size_t most = std::size_t{64} * 1024);
 
