@@ -9,6 +9,7 @@ namespace memio::bench {
 
 class Daemon : public test::Memiod {
  public:
+  using test::Memiod::Memiod;
   [[nodiscard]] Client connect() const { return must(Client::connect(socket_path())); }
 };
 

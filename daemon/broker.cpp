@@ -2,6 +2,7 @@
 #include "broker.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -26,33 +27,40 @@ std::uint64_t microseconds_since_boot() {
   ::clock_gettime(CLOCK_BOOTTIME, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_nsec) / 1000;
 }
+// What is allocated to make an answer of that length is worth being given back to the system.
+constexpr std::size_t large_answer = std::size_t{1} << 20;
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-// The peer of a connection, if it is one we talk to: our own user or root.
-std::optional<ucred> accepted_peer(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
-  if (peer.uid != ::geteuid() && peer.uid != 0) {
-    log_warning("refused a connection of process {}, which belongs to another user (uid {})", peer.pid, peer.uid);
-    return std::nullopt;
-  }
-  return peer;
+// Says why a connection is not accepted: the answer to whatever the peer asks first.
+void refuse(int socket, Error reason) {
+  if (reason.code == Errc::system) reason.code = Errc::out_of_resources;
+  const auto text = encode(to_reply(reason));
+  // Its NUL ends the message.
+  [[maybe_unused]] const auto n = ::send(socket, text.c_str(), text.size() + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 }  // namespace
 
-Broker::Broker(EventLoop& loop, const Limits& limits, Notifier& notifier, Store& store)
+Result<std::unique_ptr<Broker>> Broker::make(EventLoop& loop, Config config, Notifier& notifier, Store& store) {
+  auto turns = Turns::make(loop);
+  if (!turns) return fail(std::move(turns.error()));
+  return std::unique_ptr<Broker>(new Broker(loop, std::move(config), std::move(*turns), notifier, store));
+}
+
+Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store)
     : loop_(loop),
-      limits_(limits),
       notifier_(notifier),
       store_(store),
-      registry_(limits_),
+      config_(std::move(config)),
+      accounts_(config_.limits.user),
+      registry_(config_.limits),
       doorbells_(loop),
       hub_(doorbells_, registry_),
       idle_shrink_(loop, doorbells_),
-      linger_(loop, registry_, limits_.linger, limits_.claims),
+      linger_(loop, registry_, config_.limits.linger, config_.limits.claims),
+      publish_times_(loop, doorbells_, registry_),
+      turns_(std::move(turns)),
       spare_(spare_descriptor()) {
   registry_.start_after(std::max(store.last_generation(), microseconds_since_boot()));
   registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
@@ -63,15 +71,16 @@ Broker::~Broker() {
   ending_ = true;
   store_.leave();
   for (const auto& [name, region] : registry_.regions()) region->leave();
-  for (const auto& session : sessions_)
+  for (const auto& [number, session] : sessions_)
     for (const auto& [id, handle] : session->handles()) handle.region().leave();
-  while (!sessions_.empty()) end_session(*sessions_.front());
+  while (!sessions_.empty()) end_session(*sessions_.begin()->second);
 }
 
 void Broker::restore(std::vector<Store::Kept> kept) {
   for (auto& [index, record, fds] : kept) {
     auto region =
-        registry_.restore(record, std::move(fds), [&](Region& back) { back.set_record(store_.go_on(index, back)); });
+        registry_.restore(record, std::move(fds), *accounts_.of_user(::geteuid()),
+                          [&](Region& back) { back.set_record(store_.go_on(index, back)); });
     if (region) {
       linger_.on_adopted(*region);
       continue;
@@ -81,8 +90,6 @@ void Broker::restore(std::vector<Store::Kept> kept) {
   }
   if (!kept.empty()) log_info("{} regions have come back", registry_.regions().size());
 }
-
-void Broker::reload() { log_info("there is nothing to read anew"); }
 
 Result<void> Broker::hand_over_to(Session& session) {
   if (notifier_.has_manager())
@@ -106,11 +113,13 @@ void Broker::on_registry_change(const std::shared_ptr<Region>& region, Registry:
   if (change == Registry::Change::created) {
     if (!region->record()) region->set_record(store_.keep(*region));
     idle_shrink_.add(region);
+    publish_times_.add(region);
   } else {
     region->note_removed();
     if (region->record()) region->record()->set_nameless();
     linger_.forget(*region);
     idle_shrink_.forget(*region);
+    publish_times_.forget(*region);
     doorbells_.forget(region);
   }
   hub_.on_registry_change(region, change);
@@ -137,38 +146,82 @@ void Broker::accept_one(int listener) {
     spare_ = spare_descriptor();
     return;
   }
-  const auto peer = accepted_peer(socket.get());
-  if (!peer) return;
-  if (auto added = add_session(std::move(socket), Grants(), peer->pid); !added)
-    log_warning("refused a connection of process {}: {}", peer->pid, added.error().text());
+  if (auto admitted = admit(socket); !admitted) {
+    ++refused_;
+    refuse(socket.get(), admitted.error());
+    EventFields fields;
+    if (const auto peer = Peer::of(socket.get())) fields = {.uid = peer->uid(), .pid = peer->pid()};
+    log_event(Event::connection_refused, fields, "refused a connection: " + admitted.error().text());
+  }
 }
 
-Result<void> Broker::add_session(UniqueFd socket, Grants grants, std::optional<pid_t> pid) {
-  if (sessions_.size() >= limits_.sessions)
-    return fail(Errc::limit_exceeded,
-                "memiod has all the " + std::to_string(limits_.sessions) + " connections that it may have");
-  auto session =
-      Session::make(loop_, std::move(socket), std::move(grants), pid, limits_,
-                    {.on_call = [this](Session& s, const Call& call,
-                                       std::vector<UniqueFd> fds) { answer_call(*this, s, call, std::move(fds)); },
-                     .on_unused =
-                         [this](const std::shared_ptr<Region>& region) {
-                           if (!ending_) linger_.on_unused(region);  // no timer will fire any more
-                         },
-                     .on_end = [this](Session& s) { end_session(s); }});
+Result<Grants> Broker::grants_of(uid_t uid) const {
+  if (const auto found = config_.policy.find(uid); found != config_.policy.end())
+    return Grants().narrowed(found->second);
+  if (uid == ::geteuid() || uid == 0) return Grants();
+  return fail(Errc::permission_denied, "this memiod is not for user " + std::to_string(uid) + "; its owner, user " +
+                                           std::to_string(::geteuid()) + ", can grant access with policy." +
+                                           std::to_string(uid) + " in memiod.conf");
+}
+
+// Takes the socket only if it goes well.
+Result<void> Broker::admit(UniqueFd& socket) {
+  auto peer = Peer::of(socket.get());
+  if (!peer) return fail(std::move(peer.error()));
+  auto grants = grants_of(peer->uid());
+  if (!grants) return fail(std::move(grants.error()));
+  const auto user = accounts_.of_user(peer->uid());
+  auto place = user->charge(Resource::connections);
+  if (!place) return fail(std::move(place.error()));
+  auto account = std::make_shared<Account>(Account::Kind::connection, peer->uid(), config_.limits.connection, user);
+  return add_session(std::move(socket), {.grants = std::move(*grants),
+                                         .account = std::move(account),
+                                         .place = std::move(*place),
+                                         .peer = std::move(*peer)});
+}
+
+Result<void> Broker::add_scoped_session(UniqueFd socket, Grants grants, Account& maker) {
+  auto place = maker.charge(Resource::connections);
+  if (!place) return fail(std::move(place.error()));
+  auto account =
+      std::make_shared<Account>(Account::Kind::scoped, maker.uid(), config_.limits.scoped, maker.shared_from_this());
+  return add_session(
+      std::move(socket),
+      {.grants = std::move(grants), .account = std::move(account), .place = std::move(*place), .peer = std::nullopt});
+}
+
+Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
+  const auto id = ++last_session_;
+  auto session = Session::make(*turns_, std::move(socket), id, std::move(identity), config_.limits,
+                               {.on_call =
+                                    [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
+                                      answer_call(*this, s, call, std::move(fds));
+                                      had_large_answer_ = had_large_answer_ || s.unsent_bytes() >= large_answer;
+                                      status_timer_.start_timer(status_interval);
+                                    },
+                                .on_fds_short =
+                                    [this] {
+                                      for (const auto& [other, s] : sessions_) s->release_received_fds();
+                                    },
+                                .on_unused =
+                                    [this](const std::shared_ptr<Region>& region) {
+                                      if (!ending_) linger_.on_unused(region);  // no timer will fire any more
+                                    },
+                                .on_end = [this](Session& s) { end_session(s); }});
   if (!session) return fail(std::move(session.error()));
-  sessions_.push_back(std::move(*session));
+  sessions_.emplace(id, std::move(*session));
   on_change();
   return {};
 }
 
 void Broker::end_session(Session& session) {
+  counts_ += session.counts();
   for (auto& watch : session.watches()) hub_.remove(watch);
   session.watches().clear();
   if (!ending_)
     for (const auto& created : session.created())
       if (const auto region = created.lock()) registry_.remove(region);
-  std::erase_if(sessions_, [&](const auto& other) { return other.get() == &session; });
+  sessions_.erase(session.id());
   on_change();
 }
 
@@ -181,7 +234,24 @@ std::string Broker::status() const {
   return std::to_string(registry_.regions().size()) + " regions, " + std::to_string(sessions_.size()) + " connections";
 }
 
+Broker::Totals Broker::totals() const {
+  Totals totals{.sessions = last_session_, .refused = refused_, .counts = counts_};
+  for (const auto& [id, session] : sessions_) totals.counts += session->counts();
+  return totals;
+}
+
+void Broker::configure(Result<Config> config) {
+  if (!config) {
+    log_event(Event::configuration_refused, {},
+              "the configuration was not taken over, the old one stays: " + config.error().text());
+    return;
+  }
+  config_ = std::move(*config);
+  log_event(Event::configuration_read, {}, "the configuration was read again");
+}
+
 void Broker::update_status() {
+  if (std::exchange(had_large_answer_, false)) ::malloc_trim(0);
   auto status = this->status();
   if (status == told_status_) return;
   notifier_.tell_status(status);

@@ -4,25 +4,31 @@
 // The daemon itself: takes connections, answers calls, and says how it is doing. One thread; nothing here blocks.
 
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "account.h"
+#include "config.h"
 #include "doorbells.h"
 #include "event_loop.h"
 #include "idle.h"
 #include "idle_shrink.h"
 #include "linger.h"
 #include "notifier.h"
+#include "publish_times.h"
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "turns.h"
 #include "watch.h"
 
 namespace memio::broker {
 
 class Broker {
  public:
-  Broker(EventLoop& loop, const Limits& limits, Notifier& notifier, Store& store);
+  // Error: system.
+  static Result<std::unique_ptr<Broker>> make(EventLoop& loop, Config config, Notifier& notifier, Store& store);
   // Regions and connections are left as they are, for the next memiod: their clients go on.
   ~Broker();
   Broker(const Broker&) = delete;
@@ -49,14 +55,28 @@ class Broker {
   // Takes connections from a listening socket.
   Result<void> listen(UniqueFd socket);
 
+  // Goes on with a configuration that was read again; if it could not be read, says so and keeps the one it has.
+  // Connections keep what they have; new limits are for what they ask for next.
+  void configure(Result<Config> config);
+
   // What the handlers of methods.cpp work on.
   [[nodiscard]] Registry& registry() noexcept { return registry_; }
   [[nodiscard]] Linger& linger() noexcept { return linger_; }
   [[nodiscard]] WatchHub& watches() noexcept { return hub_; }
-  [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
-  [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }
-  // A session on a socket that is connected already. Errors: limit_exceeded, out_of_resources.
-  Result<void> add_session(UniqueFd socket, Grants grants, std::optional<pid_t> pid);
+  [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
+  [[nodiscard]] Accounts& accounts() noexcept { return accounts_; }
+  [[nodiscard]] PublishTimes& publish_times() noexcept { return publish_times_; }
+  // Since memiod was started.
+  struct Totals {
+    std::uint64_t sessions = 0;
+    std::uint64_t refused = 0;
+    Session::Counts counts;
+  };
+  [[nodiscard]] Totals totals() const;
+  [[nodiscard]] std::chrono::system_clock::time_point start_time() const noexcept { return start_time_; }
+  [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }  // by id
+  // A session on a socket that is connected already, for whom `maker` made it. Errors: limit_exceeded, system.
+  Result<void> add_scoped_session(UniqueFd socket, Grants grants, Account& maker);
 
  private:
   struct Listener {
@@ -64,26 +84,38 @@ class Broker {
     EventSource source;  // after the socket, so gone before it
   };
 
+  Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store);
   void accept_one(int listener);
+  Result<void> admit(UniqueFd& socket);
+  [[nodiscard]] Result<Grants> grants_of(uid_t uid) const;
+  Result<void> add_session(UniqueFd socket, Session::Identity identity);
   void end_session(Session& session);
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_change();
   void update_status();
 
   EventLoop& loop_;
-  Limits limits_;
   Notifier& notifier_;
   Store& store_;
+  Config config_;  // quotas and limits are looked up here by all that follow
+  Accounts accounts_;
   Registry registry_;
   Doorbells doorbells_;
   WatchHub hub_;
   IdleShrink idle_shrink_;
   Linger linger_;
-  std::list<std::unique_ptr<Session>> sessions_;
+  PublishTimes publish_times_;
+  std::unique_ptr<Turns> turns_;
+  std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::uint64_t last_session_ = 0;
+  std::uint64_t refused_ = 0;
+  Session::Counts counts_;  // of sessions that have ended
+  std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
   std::list<Listener> listeners_;
   bool ending_ = false;
   bool handed_over_ = false;
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
+  bool had_large_answer_ = false;
   EventSource status_timer_;
   std::string told_status_;
   Idle idle_;

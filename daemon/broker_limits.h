@@ -5,23 +5,51 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "account.h"
+
 namespace memio::broker {
 
-// How much of everything memiod gives out. A request that would pass one is refused with LimitExceeded.
+// How much of everything memiod gives out. A request that would pass one is refused with LimitExceeded. Those that an
+// administrator can set are in memiod.conf(5), under these names.
 struct Limits {
+  // What all connections of a user have together, what one connection has with all the scoped ones made through it, and
+  // what one of those has.
+  Quota user{.regions = 32'768,
+             .bytes = std::uint64_t{4} << 40,
+             .handles = 65'536,
+             .fds = 16'384,
+             .queued_bytes = std::uint64_t{512} << 20,
+             .connections = 4'096,
+             .watches = 16'384,
+             .messages_per_second = 100'000};
+  Quota connection{.regions = 16'384,
+                   .bytes = std::uint64_t{2} << 40,
+                   .handles = 16'384,
+                   .fds = 512,
+                   .queued_bytes = std::uint64_t{64} << 20,
+                   .connections = 2'048,
+                   .watches = 2'048,
+                   .messages_per_second = 20'000};
+  Quota scoped{.regions = 1'024,
+               .bytes = std::uint64_t{256} << 30,
+               .handles = 4'096,
+               .fds = 256,
+               .queued_bytes = std::uint64_t{16} << 20,
+               .connections = 256,
+               .watches = 256,
+               .messages_per_second = 10'000};
   std::uint64_t region_bytes = std::uint64_t{1}
-                               << 40;  // slots and directory of one region; untouched memory costs nothing
-  std::size_t regions = 16'384;
-  std::uint32_t handles_per_region = 1'023;  // and one cell of the lease table for memiod itself
-  std::size_t handles_per_session = 16'384;
-  std::size_t sessions = 4'096;
-  std::size_t watches_per_session = 16;
-  std::size_t message_bytes = std::size_t{1} << 20;        // of a call
-  std::size_t queued_bytes = std::size_t{64} << 20;        // of answers that a session has not read
-  std::size_t watch_queued_bytes = std::size_t{64} << 10;  // more than that, and a watch waits and merges its events
-  std::size_t grants = 256;                                // of one OpenConnection
-  std::chrono::milliseconds linger{10'000};                // how long a lingering region waits for another opener
-  std::chrono::milliseconds claims{5'000};  // how long the cells of a region taken over wait for their owners
+                               << 40;        // slots and directory of one region; untouched memory costs nothing
+  std::uint64_t handles_per_region = 1'023;  // and one cell of the lease table for memiod itself
+  std::uint64_t message_bytes = std::uint64_t{1} << 20;  // of a call
+  std::uint64_t grants = 256;                            // of one OpenConnection
+
+  // Not to be set. What a session may have unread before memiod reads no more of its calls, and before its watches
+  // merge their events.
+  std::size_t unread_bytes = std::size_t{1} << 20;
+  std::size_t watch_queued_bytes = std::size_t{64} << 10;
+  std::chrono::milliseconds linger{10'000};  // how long a lingering region waits for another opener
+  std::chrono::milliseconds claims{5'000};   // how long the cells of a region taken over wait for their owners
 };
 
 }  // namespace memio::broker

@@ -39,7 +39,8 @@ Doorbells::Listened* Doorbells::listened(const std::shared_ptr<Region>& region) 
   auto source =
       loop_.add_io(region->doorbell(), EPOLLIN | EPOLLET, [this, generation](std::uint32_t) { look(generation); });
   if (!source) {
-    log_warning("cannot learn of publishes of {}: {}", region->name(), source.error().text());
+    log_event(Event::region_degraded, {.region = region->name()},
+              "cannot learn of publishes of " + region->name() + ": " + source.error().text());
     return nullptr;
   }
   return &listened_

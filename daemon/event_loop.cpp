@@ -33,6 +33,8 @@ void EventSource::start_timer(std::chrono::milliseconds delay) noexcept {
   sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
 }
 
+void EventSource::run_soon() noexcept { sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT); }
+
 namespace {
 
 tl::unexpected<Error> event_error(int negative_errno, const char* doing) {
@@ -72,12 +74,24 @@ Result<EventSource> EventLoop::add_io(int fd, std::uint32_t events, EventSource:
   });
 }
 
-Result<EventSource> EventLoop::add_timer(EventSource::OnTime on_time) {
+Result<EventSource> EventLoop::add_timer(EventSource::OnTime on_time, std::chrono::microseconds accuracy) {
   const auto handler = [](sd_event_source* s, std::uint64_t, void* userdata) {
     return EventSource::guarded(s, userdata, [](EventSource::Callback& c) { c.on_time(); });
   };
   auto source = add({nullptr, std::move(on_time)}, "making a timer", [&](sd_event_source** raw, void* userdata) {
-    return sd_event_add_time(event_.get(), raw, CLOCK_MONOTONIC, 0, 0, handler, userdata);
+    return sd_event_add_time(event_.get(), raw, CLOCK_MONOTONIC, 0, static_cast<std::uint64_t>(accuracy.count()),
+                             handler, userdata);
+  });
+  if (source) sd_event_source_set_enabled(source->source_.get(), SD_EVENT_OFF);
+  return source;
+}
+
+Result<EventSource> EventLoop::add_deferred(EventSource::OnTime on_turn) {
+  const auto handler = [](sd_event_source* s, void* userdata) {
+    return EventSource::guarded(s, userdata, [](EventSource::Callback& c) { c.on_time(); });
+  };
+  auto source = add({nullptr, std::move(on_turn)}, "deferring work", [&](sd_event_source** raw, void* userdata) {
+    return sd_event_add_defer(event_.get(), raw, handler, userdata);
   });
   if (source) sd_event_source_set_enabled(source->source_.get(), SD_EVENT_OFF);
   return source;

@@ -31,6 +31,8 @@ class EventSource {
   void set_io_events(std::uint32_t events) noexcept;
   // A timer: calls back once, this long from now, unless it is waiting already.
   void start_timer(std::chrono::milliseconds delay) noexcept;
+  // A deferred source: calls back once, in the loop's next turn.
+  void run_soon() noexcept;
 
  private:
   friend class EventLoop;
@@ -54,7 +56,11 @@ class EventLoop {
 
   // `fd` is borrowed and must outlive the source.
   Result<EventSource> add_io(int fd, std::uint32_t events, EventSource::OnIo on_io);
-  Result<EventSource> add_timer(EventSource::OnTime on_time);
+  // `accuracy`: how much later it may call back, so that timers can be due together.
+  Result<EventSource> add_timer(EventSource::OnTime on_time,
+                                std::chrono::microseconds accuracy = std::chrono::milliseconds(250));
+  // Calls back after run_soon().
+  Result<EventSource> add_deferred(EventSource::OnTime on_turn);
   // Calls back for `signal_number`, which is blocked from now on.
   Result<EventSource> add_signal(int signal_number, EventSource::OnTime on_signal);
 

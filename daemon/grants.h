@@ -26,6 +26,8 @@ class Grants {
   [[nodiscard]] Result<Grants> narrowed(std::vector<Grant> grants) const;
 
   [[nodiscard]] bool allows(std::string_view name, Right right) const noexcept;
+  // Whether it may do everything with every name.
+  [[nodiscard]] bool everything() const noexcept { return everything_; }
   // Whether the name exists for this session: it has any right to it.
   [[nodiscard]] bool knows(std::string_view name) const noexcept;
 

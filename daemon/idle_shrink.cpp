@@ -13,7 +13,9 @@ void IdleShrink::add(const std::shared_ptr<Region>& region) {
   if (!region->shrink_after()) return;
   const auto generation = region->generation();
   auto timer = loop_.add_timer([this, generation] { on_time(generation); });
-  if (!timer) return log_warning("{} will not be shrunk: {}", region->name(), timer.error().text());
+  if (!timer)
+    return log_event(Event::region_degraded, {.region = region->name()},
+                     region->name() + " will not be shrunk: " + timer.error().text());
   auto& followed = followed_[generation];
   followed = {.region = region, .timer = std::move(*timer)};
   // One that was taken over may have been published long ago.
@@ -40,7 +42,8 @@ void IdleShrink::on_time(std::uint64_t generation) {
   if (region.sequence() != followed.seen) return start_clock(followed);
   auto step = region.shrink_step(followed.place);
   if (!step) {
-    log_warning("{} will not be shrunk: {}", region.name(), step.error().text());
+    log_event(Event::region_degraded, {.region = region.name()},
+              region.name() + " will not be shrunk: " + step.error().text());
     followed_.erase(found);
   } else if (step->later) {
     start_clock(followed);

@@ -16,7 +16,9 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
     else
       timers_.erase(region->generation());
   });
-  if (!timer) return log_warning("{} will not go away by itself: {}", region->name(), timer.error().text());
+  if (!timer)
+    return log_event(Event::region_degraded, {.region = region->name()},
+                     region->name() + " will not go away by itself: " + timer.error().text());
   // One that came back may have waited for a while before.
   const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(region->unused_for());
   timer->start_timer(std::max(delay_ - waited, std::chrono::milliseconds(0)));
@@ -33,7 +35,9 @@ void Linger::on_adopted(const std::shared_ptr<Region>& region) {
       on_unused(region);
     claim_timers_.erase(region->generation());
   });
-  if (!timer) return log_warning("dead handles of {} stay: {}", region->name(), timer.error().text());
+  if (!timer)
+    return log_event(Event::region_degraded, {.region = region->name()},
+                     "dead handles of " + region->name() + " stay: " + timer.error().text());
   timer->start_timer(claims_);
   claim_timers_.insert_or_assign(region->generation(), std::move(*timer));
 }

@@ -70,7 +70,7 @@ std::optional<Error> look_at(const sockaddr_un& address, const std::string& path
 
 }  // namespace
 
-Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
+Result<UniqueFd> listen_at(const std::string& path, bool make_directory, mode_t mode) {
   const auto address = socket_address(path);
   if (!address) return fail(address.error());
   const auto parent = std::filesystem::path(path).parent_path().string();
@@ -79,7 +79,7 @@ Result<UniqueFd> listen_at(const std::string& path, bool make_directory) {
   auto socket = make_socket();
   if (!socket) return socket;
   // The file is born with the mode that it is to have.
-  const mode_t old_mask = ::umask(S_IRWXG | S_IRWXO | S_IXUSR);
+  const mode_t old_mask = ::umask((S_IRWXU | S_IRWXG | S_IRWXO) & ~mode);
   int bound = ::bind(socket->get(), generic(*address), sizeof *address);
   std::optional<Error> taken;
   if (bound != 0 && errno == EADDRINUSE) {

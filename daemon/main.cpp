@@ -7,8 +7,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <iostream>
 
 #include "broker.h"
+#include "config.h"
 #include "listen.h"
 #include "log.h"
 #include "memio/socket_path.h"
@@ -26,7 +28,31 @@ struct Options {
   std::string log_level = "info";
   unsigned exit_idle_time = 30;  // seconds
   bool take_over = false;
+  std::string config;                     // the only file to be read
+  std::vector<std::string> config_check;  // files to be checked
 };
+
+std::vector<std::string> config_files(const Options& options) {
+  return options.config.empty() ? default_config_files() : std::vector{options.config};
+}
+
+// Says what is wrong with the configuration, if anything; an exit code.
+int check_config(const Options& options) {
+  auto files = options.config_check;
+  std::erase(files, "");  // what CLI11 makes of the option without files
+  if (files.empty()) files = config_files(options);
+  bool good = true;
+  for (const auto& file : files) {
+    const auto config = load_config({file});
+    good = good && config;
+    if (config)
+      std::cout << file << ": good\n";
+    else
+      std::cerr << config.error().message << '\n';
+  }
+  if (files.empty()) std::cout << "there are no configuration files\n";
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
 
 // A descriptor or three a region: take all that we may have.
 void raise_descriptor_limit() {
@@ -50,13 +76,13 @@ Result<PassedFds> take_what_there_is(const Options& options) {
 }
 
 // Listens at the sockets that were passed, or at one of our own. Returns the path of that, to be removed at the end.
-Result<std::string> open_sockets(Broker& broker, std::vector<UniqueFd> passed, const Options& options) {
+Result<std::string> open_sockets(Broker& broker, std::vector<UniqueFd> passed, const Options& options, mode_t mode) {
   for (auto& socket : passed)
     if (auto listening = broker.listen(std::move(socket)); !listening) return fail(std::move(listening.error()));
   if (!passed.empty() && !options.take_over) return std::string();  // systemd removes its own
   auto path = own_path(options);
   if (!path || options.take_over) return path;
-  auto socket = listen_at(*path, options.socket.empty());
+  auto socket = listen_at(*path, options.socket.empty(), mode);
   if (!socket) return fail(std::move(socket.error()));
   if (auto listening = broker.listen(std::move(*socket)); !listening) return fail(std::move(listening.error()));
   log_info("listening at {}", *path);
@@ -64,19 +90,20 @@ Result<std::string> open_sockets(Broker& broker, std::vector<UniqueFd> passed, c
 }
 
 // Reads anew what can be, and tells systemd of the beginning and the end of it.
-void reload(Broker& broker, Notifier& notifier) {
+void reload(Broker& broker, Notifier& notifier, const Options& options) {
   timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
   const auto now = std::uint64_t(time.tv_sec) * 1'000'000 + std::uint64_t(time.tv_nsec) / 1000;
   notifier.tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now));
-  broker.reload();
+  broker.configure(load_config(config_files(options)));
   notifier.tell("READY=1");
 }
 
-Result<std::vector<EventSource>> handle_signals(EventLoop& loop, Broker& broker, Notifier& notifier) {
+Result<std::vector<EventSource>> handle_signals(EventLoop& loop, Broker& broker, Notifier& notifier,
+                                                const Options& options) {
   const std::pair<int, EventSource::OnTime> handlers[] = {{SIGTERM, [&loop] { loop.exit(EXIT_SUCCESS); }},
                                                           {SIGINT, [&loop] { loop.exit(EXIT_SUCCESS); }},
-                                                          {SIGHUP, [&] { reload(broker, notifier); }}};
+                                                          {SIGHUP, [&] { reload(broker, notifier, options); }}};
   std::vector<EventSource> sources;
   for (const auto& [number, handler] : handlers) {
     auto source = loop.add_signal(number, handler);
@@ -90,18 +117,24 @@ Result<int> serve(const Options& options) {
   raise_descriptor_limit();
   auto loop = EventLoop::make();
   if (!loop) return fail(std::move(loop.error()));
+  // First of all: a mistake in it must not cost the memiod that is to be taken over.
+  auto config = load_config(config_files(options));
+  if (!config) return fail(std::move(config.error()));
+  const auto socket_mode = config->socket_mode;
   auto passed = take_what_there_is(options);
   if (!passed) return fail(std::move(passed.error()));
   Notifier notifier(*loop);
   Store store(*loop, notifier);
   auto kept = store.open(*passed, !options.take_over);
   if (!kept) return fail(std::move(kept.error()));
-  Broker broker(*loop, Limits{}, notifier, store);
+  auto made = Broker::make(*loop, std::move(*config), notifier, store);
+  if (!made) return fail(std::move(made.error()));
+  Broker& broker = **made;
   broker.restore(std::move(*kept));
-  const auto signals = handle_signals(*loop, broker, notifier);
+  const auto signals = handle_signals(*loop, broker, notifier, options);
   if (!signals) return fail(signals.error());
   const bool activated = !passed->sockets.empty() && !options.take_over;
-  auto path = open_sockets(broker, std::move(passed->sockets), options);
+  auto path = open_sockets(broker, std::move(passed->sockets), options, socket_mode);
   if (!path) return fail(std::move(path.error()));
   if (activated && options.exit_idle_time > 0) {
     auto idle = broker.on_idle(std::chrono::seconds(options.exit_idle_time), [&loop] {
@@ -132,12 +165,19 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--takeover", options.take_over,
                "Take everything over from the memiod that listens there, which then ends");
+  app.add_option("--config", options.config, "Read this configuration file, and no other")->type_name("FILE");
+  auto* check = app.add_option("--check-config", options.config_check,
+                               "Say what is wrong with these configuration files, or with those that would be read, "
+                               "and exit")
+                    ->expected(0, -1)
+                    ->type_name("FILE");
   app.set_version_flag("--version", "memiod " + std::string(project_version));
   CLI11_PARSE(app, argc, argv);
+  if (check->count() > 0) return check_config(options);
   set_up_log(spdlog::level::from_str(options.log_level));
   auto code = serve(options);
   if (code) return *code;
-  log_error("{}", code.error().text());
+  log_error("{}", code.error().code == Errc::invalid_parameter ? code.error().message : code.error().text());
   return EXIT_FAILURE;
 }
 

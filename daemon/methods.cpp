@@ -8,6 +8,7 @@
 
 #include "memio/protocol_json.h"
 #include "memio/region_name.h"
+#include "metrics.h"
 #include "service_interface.h"
 #include "take_over.h"
 
@@ -54,6 +55,8 @@ Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std:
 }
 
 Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Region>& region, Access access) {
+  constexpr std::size_t fd_count = 3;
+  if (auto room = context.session.check_room_for_fds(fd_count); !room) return fail(std::move(room.error()));
   auto fds = region->fds_for(access);
   if (!fds) return fail(std::move(fds.error()));
   auto id = context.session.add_handle(region, access);
@@ -78,7 +81,7 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
   if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
   if (!context.session.grants().allows(parameters.name, Right::create))
     return fail(Errc::permission_denied, "this connection may not create a region " + parameters.name);
-  auto region = context.broker.registry().create(parameters);
+  auto region = context.broker.registry().create(parameters, context.session.account());
   if (!region) return fail(std::move(region.error()));
   auto answer = open_handle(context, *region, Access::write);
   if (!answer) {
@@ -86,7 +89,7 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
     return answer;
   }
   (*region)->set_creator_cell(first_cell);
-  if ((*region)->lifetime() == Lifetime::session) context.session.created().push_back(*region);
+  if ((*region)->lifetime() == Lifetime::session) context.session.add_created(*region);
   return answer;
 }
 
@@ -120,7 +123,10 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
   if (!region) {
-    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds));
+    // Whoever did not make it holds it for its user alone.
+    Account& own = context.session.account();
+    const auto payer = parameters.creator ? own.shared_from_this() : own.of_user();
+    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds), *payer);
     if (!adopted && adopted.error().code == Errc::region_exists)
       return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
     if (!adopted) return fail(std::move(adopted.error()));
@@ -133,7 +139,7 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
     region->set_creator_cell(cell);
-    context.session.created().push_back(region);
+    context.session.add_created(region);
   }
   return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};
 }
@@ -173,11 +179,11 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   StatReply reply{
       .region = region->info(), .version = latest.version, .length = latest.length, .memory = region->memory_in_use()};
   reply.region.sequence = latest.sequence;
-  for (const auto& session : context.broker.sessions()) {
+  for (const auto& [session_id, session] : context.broker.sessions()) {
     for (const auto& [id, handle] : session->handles()) {
       if (&handle.region() != region.get()) continue;
       std::optional<std::uint64_t> pid;
-      if (session->pid()) pid = static_cast<std::uint64_t>(*session->pid());
+      if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
       reply.handle_states.push_back({.pid = pid,
                                      .access = handle.access(),
                                      .leases = region->leases_of(handle.cell()),
@@ -199,22 +205,24 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   if (parameters.pattern)
     if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
   Session& session = context.session;
-  if (session.watches().size() >= context.broker.limits().watches_per_session)
-    return fail(Errc::limit_exceeded, "this connection has all the watches that it may have");
+  auto charge = session.account().charge(Resource::watches);
+  if (!charge) return fail(std::move(charge.error()));
   Watch::Owner owner{
       .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
       .can_send = [&session] { return session.takes_events(); },
-      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); }};
-  auto& added =
-      session.watches().emplace_back(std::move(owner), parameters.pattern, parameters.versions.value_or(false));
+      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); },
+      .wake = [&session] { session.wake(); }};
+  auto& added = session.watches().emplace_back(std::move(owner), parameters.pattern,
+                                               parameters.versions.value_or(false), std::move(*charge));
   context.broker.watches().add(added);
   return Answer{};
 }
 
 Result<Answer> open_connection(Context& context, const OpenConnectionParameters& parameters) {
   if (parameters.grants && parameters.grants->size() > context.broker.limits().grants)
-    return fail(Errc::limit_exceeded,
-                "more than " + std::to_string(context.broker.limits().grants) + " grants in one call");
+    return fail(Errc::limit_exceeded, "more than " + std::to_string(context.broker.limits().grants) +
+                                          " grants in one call (limits.grants in memiod.conf)");
+  if (auto room = context.session.check_room_for_fds(1); !room) return fail(std::move(room.error()));
   Grants grants = context.session.grants();
   if (parameters.grants) {
     auto narrowed = grants.narrowed(*parameters.grants);
@@ -226,16 +234,63 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
     return fail(Error{Errc::out_of_resources, errno, "making a connection"});
   UniqueFd ours(ends[0]);
   UniqueFd theirs(ends[1]);
-  // Whoever gets the other end is not known here, so the new session has no pid.
-  if (auto added = context.broker.add_session(std::move(ours), std::move(grants), std::nullopt); !added)
+  if (auto added = context.broker.add_scoped_session(std::move(ours), std::move(grants), context.session.account());
+      !added)
     return fail(std::move(added.error()));
   Answer answer{to_json(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
   answer.fds.push_back(std::move(theirs));
   return answer;
 }
 
+// What tells of others is for the owner alone.
+Result<void> check_owner(Context& context, std::string_view method) {
+  const Session& session = context.session;
+  const auto uid = session.account().uid();
+  if (!session.scoped() && session.grants().everything() && (uid == ::geteuid() || uid == 0)) return {};
+  return fail(Errc::permission_denied,
+              std::string(method) +
+                  " is for the user that memiod runs as, by a connection that is not scoped and "
+                  "may do everything");
+}
+
+Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
+  if (auto checked = check_owner(context, "ListSessions"); !checked) return fail(std::move(checked.error()));
+  ListSessionsReply reply;
+  for (const auto& [id, session] : context.broker.sessions()) {
+    session->release_received_fds();
+    std::optional<std::uint64_t> pid;
+    if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
+    const auto& account = session->account();
+    reply.sessions.push_back({.id = id,
+                              .uid = account.uid(),
+                              .pid = pid,
+                              .scoped = session->scoped(),
+                              .handles = session->handles().size(),
+                              .watches = session->watches().size(),
+                              .regions = account.used(Resource::regions),
+                              .bytes = account.used(Resource::bytes),
+                              .queued_bytes = session->queued_bytes(),
+                              .fds = session->unreceived_fds(),
+                              .messages = session->counts().messages,
+                              .errors = session->counts().errors,
+                              .pauses = session->counts().pauses});
+  }
+  return Answer{to_json(reply), {}};
+}
+
+Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
+  if (auto checked = check_owner(context, "Metrics"); !checked) return fail(std::move(checked.error()));
+  MetricsReply reply;
+  auto families = collect_metrics(context.broker);
+  if (parameters.open_metrics.value_or(false))
+    reply.open_metrics = to_open_metrics(families);
+  else
+    reply.families = std::move(families);
+  return Answer{to_json(reply), {}};
+}
+
 Result<Answer> take_over(Context& context, const TakeOverParameters& parameters) {
-  if (!context.session.pid()) return fail(Errc::permission_denied, "a scoped connection may not take memiod over");
+  if (auto checked = check_owner(context, "TakeOver"); !checked) return fail(std::move(checked.error()));
   if (!context.more) return fail(Errc::expected_more);
   if (parameters.version < hand_over_version)
     return fail(Errc::invalid_parameter, "version");  // there is none before the first
@@ -259,7 +314,7 @@ Result<Answer> of_service(Context&, const Json& json) {
   return Answer{std::move(*reply), {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 13> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 15> methods = {{
     {attach_method, with_parameters<AttachParameters, attach>},
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
@@ -271,6 +326,8 @@ constexpr std::array<std::pair<std::string_view, Handler>, 13> methods = {{
     {watch_method, with_parameters<WatchParameters, watch>},
     {take_over_method, with_parameters<TakeOverParameters, take_over>},
     {open_connection_method, with_parameters<OpenConnectionParameters, open_connection>},
+    {list_sessions_method, with_parameters<ListSessionsParameters, list_sessions>},
+    {metrics_method, with_parameters<MetricsParameters, metrics>},
     {service::get_info_method, of_service<service::get_info>},
     {service::get_interface_description_method, of_service<service::get_interface_description>},
 }};

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <ctime>
@@ -358,6 +359,16 @@ std::vector<std::uint64_t> Region::leases_of(std::uint32_t cell) const {
   for (unsigned i = 0; i < geometry().slots; ++i)
     if ((leases >> i & 1) != 0) slots.push_back(i);
   return slots;
+}
+
+std::uint64_t Region::lease_count() const noexcept {
+  const auto slots = ~std::uint64_t{0} >> (64 - geometry().slots);
+  std::uint64_t count = 0;
+  for (std::uint32_t i = own_cell + 1; i < cells_.size(); ++i)
+    if (cells_[i] != CellState::free)
+      count += static_cast<std::uint64_t>(
+          std::popcount(lease_table_->cells[i].leases.load(std::memory_order_relaxed) & slots));
+  return count;
 }
 
 bool Region::is_writing(std::uint32_t cell) const noexcept {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "account.h"
 #include "memio/protocol.h"
 #include "memio/region_format.h"
 #include "memio/unique_fd.h"
@@ -29,6 +30,12 @@ class Region {
     std::uint32_t cells = 0;                                  // of the lease table, the broker's own included
     bool exclusive = false;                                   // only the creator may write
     std::optional<std::chrono::milliseconds> shrink_after{};  // when idle for so long
+  };
+
+  // What the account of whoever made it is charged, as long as its memory is there.
+  struct Cost {
+    Charge region;
+    Charge bytes;
   };
 
   struct Fds {
@@ -68,6 +75,13 @@ class Region {
   [[nodiscard]] std::uint32_t cells() const noexcept { return spec_.cells; }
 
   [[nodiscard]] std::uint64_t handles() const noexcept { return handles_; }
+
+  // The user whose account pays for it.
+  [[nodiscard]] uid_t owner() const noexcept { return owner_; }
+  void set_cost(uid_t owner, Cost cost) noexcept {
+    owner_ = owner;
+    cost_ = std::move(cost);
+  }
 
   // Gives out a cell. Error: limit_exceeded.
   Result<std::uint32_t> take_cell();
@@ -119,6 +133,8 @@ class Region {
   [[nodiscard]] Latest latest() const noexcept;
   [[nodiscard]] std::uint64_t memory_in_use() const noexcept;
   [[nodiscard]] std::vector<std::uint64_t> leases_of(std::uint32_t cell) const;
+  // Of all cells together.
+  [[nodiscard]] std::uint64_t lease_count() const noexcept;
   [[nodiscard]] bool is_writing(std::uint32_t cell) const noexcept;
 
   // A bounded part of giving back the memory of stale slots, from byte `place` of the region on (REGION_FORMAT.md,
@@ -152,6 +168,8 @@ class Region {
   void set_own_leases(std::uint64_t leases) noexcept;
 
   Spec spec_;
+  uid_t owner_ = 0;
+  Cost cost_;
   UniqueFd region_;
   UniqueFd leases_;
   UniqueFd doorbell_;

@@ -31,15 +31,21 @@ Result<ShrinkAfter> read_shrink_after(const std::optional<std::uint64_t>& millis
   return ShrinkAfter(*milliseconds);
 }
 
+// What a region of that size costs.
+Result<Region::Cost> charge(Account& payer, const Geometry& geometry) {
+  auto region = payer.charge(Resource::regions);
+  if (!region) return fail(std::move(region.error()));
+  auto bytes = payer.charge(Resource::bytes, geometry.total_size());
+  if (!bytes) return fail(std::move(bytes.error()));
+  return Region::Cost{std::move(*region), std::move(*bytes)};
+}
+
 }  // namespace
 
 Result<void> Registry::check_name_is_free(const std::string& name) const {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   if (regions_.contains(name))
     return fail(Errc::region_exists, "there is a region " + name + " already; open it, or remove it first");
-  if (regions_.size() >= limits_.regions)
-    return fail(Errc::limit_exceeded,
-                "memiod has all the " + std::to_string(limits_.regions) + " regions that it may have; remove some");
   return {};
 }
 
@@ -48,7 +54,8 @@ Result<void> Registry::check_size(const Result<Geometry>& geometry) const {
   if (geometry->total_size() > limits_.region_bytes)
     return fail(Errc::invalid_capacity, std::to_string(geometry->slots) + " slots of " +
                                             std::to_string(geometry->capacity) + " bytes are more than the " +
-                                            std::to_string(limits_.region_bytes) + " bytes that a region may have");
+                                            std::to_string(limits_.region_bytes) +
+                                            " bytes that a region may have (limits.regionBytes in memiod.conf)");
   return {};
 }
 
@@ -57,7 +64,7 @@ void Registry::add(const std::shared_ptr<Region>& region) {
   if (on_change_) on_change_(region, Change::created);
 }
 
-Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameters& parameters) {
+Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameters& parameters, Account& payer) {
   const auto geometry =
       Geometry::make(parameters.layout.value_or(protocol::Layout::memio64), parameters.slots.value_or(default_slots),
                      parameters.capacity, parameters.huge_pages.value_or(false));
@@ -66,18 +73,23 @@ Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameter
   const bool exclusive = parameters.exclusive.value_or(false);
   const auto shrink_after = read_shrink_after(parameters.shrink_after, exclusive, geometry->slots);
   if (!shrink_after) return fail(shrink_after.error());
+  auto cost = charge(payer, *geometry);
+  if (!cost) return fail(std::move(cost.error()));
   auto region = Region::create({.name = parameters.name,
                                 .geometry = *geometry,
                                 .lifetime = parameters.lifetime.value_or(protocol::Lifetime::session),
                                 .generation = ++last_generation_,
-                                .cells = limits_.handles_per_region + 1,
+                                .cells = static_cast<std::uint32_t>(limits_.handles_per_region + 1),
                                 .exclusive = exclusive,
                                 .shrink_after = *shrink_after});
-  if (region) add(*region);
+  if (!region) return region;
+  (*region)->set_cost(payer.uid(), std::move(*cost));
+  add(*region);
   return region;
 }
 
-Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds) {
+Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds,
+                                                Account& payer) {
   const auto geometry = Geometry::make(parameters.layout, parameters.slots, parameters.capacity, parameters.huge_pages);
   if (auto checked = check_size(geometry); !checked) return fail(std::move(checked.error()));
   const auto shrink_after = read_shrink_after(parameters.shrink_after, parameters.exclusive, geometry->slots);
@@ -85,6 +97,8 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   if (parameters.cells < 2 || parameters.cells > format::max_cells)
     return fail(Errc::not_the_region, "a lease table has 2 to " + std::to_string(format::max_cells) + " cells, not " +
                                           std::to_string(parameters.cells));
+  auto cost = charge(payer, *geometry);
+  if (!cost) return fail(std::move(cost.error()));
   auto region = Region::adopt({.name = parameters.name,
                                .geometry = *geometry,
                                .lifetime = parameters.lifetime,
@@ -97,6 +111,7 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   if (!noted.removed)
     if (auto checked = check_name_is_free(parameters.name); !checked) return fail(std::move(checked.error()));
   (*region)->set_generation(may_be_given_back(noted.generation) ? noted.generation : ++last_generation_);
+  (*region)->set_cost(payer.uid(), std::move(*cost));
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
   if (noted.removed)
     add_removed(*region);
@@ -118,13 +133,16 @@ void Registry::add_removed(const std::shared_ptr<Region>& region) {
   removed_.push_back(region);
 }
 
-Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Region::Fds fds,
+Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Region::Fds fds, Account& payer,
                                                   const std::function<void(Region&)>& before_added) {
   const auto& name = record.spec.name;
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   if (!record.nameless && regions_.contains(name)) return fail(Errc::region_exists, "there are two regions " + name);
+  auto cost = charge(payer, record.spec.geometry);
+  if (!cost) return fail(std::move(cost.error()));
   auto region = Region::adopt(record.spec, std::move(fds), record.taken);
   if (!region) return region;
+  (*region)->set_cost(payer.uid(), std::move(*cost));
   (*region)->set_orphaned(record.spec.lifetime == protocol::Lifetime::session);
   (*region)->set_creator_cell(record.creator_cell);
   (*region)->set_unused_since(record.unused_since);

@@ -23,14 +23,14 @@ class Registry {
   explicit Registry(const Limits& limits) : limits_(limits) {}
 
   // Makes a region under a free name. Errors: invalid_name, invalid_capacity, invalid_slots, invalid_shrink_after,
-  // region_exists, limit_exceeded, out_of_resources.
-  Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters);
+  // region_exists, limit_exceeded, out_of_resources. `payer` is charged for it until its memory is gone.
+  Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters, Account& payer);
   // Takes over a region that an earlier memiod made, from a client that has it open. It has its name again, unless it
   // had lost that. Errors: as create(), and not_the_region.
-  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds);
+  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds, Account& payer);
   // Takes back a region that an earlier memiod had, as its ledger says it was. `before_added` is called with it before
-  // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, out_of_resources.
-  Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds,
+  // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, limit_exceeded, out_of_resources.
+  Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds, Account& payer,
                                           const std::function<void(Region&)>& before_added);
   // The region of these files, by its name or among those that came back without one; else null.
   [[nodiscard]] std::shared_ptr<Region> find_same(const std::string& name, const Region::Fds& fds) const;

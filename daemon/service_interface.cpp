@@ -40,7 +40,8 @@ Result<Json> get_info(const Json& parameters) {
 Result<Json> get_interface_description(const Json& parameters) {
   const auto interface = parameters.find("interface");
   if (interface == parameters.end() || !interface->is_string()) return fail(Errc::invalid_parameter, "interface");
-  if (parameters.size() > 1) return fail(Errc::invalid_parameter, "parameters");
+  for (const auto& [name, value] : parameters.items())
+    if (name != "interface") return fail(Errc::invalid_parameter, name);
   if (*interface == protocol::interface_name) return Json{{"description", protocol::interface_description}};
   if (*interface == service_interface) return Json{{"description", service_description}};
   return fail(Errc::interface_not_found, interface->get<std::string>());

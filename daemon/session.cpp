@@ -1,34 +1,61 @@
 // SPDX-License-Identifier: MIT
 #include "session.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/ioctl.h>
 
 #include "log.h"
 
 namespace memio::broker {
 
-Session::Session(UniqueFd socket, Grants grants, std::optional<pid_t> pid, const Limits& limits, Hooks hooks)
+namespace {
+
+// Of one turn: that many calls, or so many bytes of answers, whatever comes first; and that many events.
+constexpr int most_calls = 16;
+constexpr std::size_t most_answered = std::size_t{64} << 10;
+constexpr int most_events = 64;
+
+// What an event that waits to be told counts as, in bytes: about what it takes up.
+constexpr std::size_t event_cost = 128;
+
+// How long a session sleeps that has descriptors to receive: nothing tells when it has done so.
+constexpr std::chrono::milliseconds receipt_interval{10};
+
+// Nor does anything tell when the system has memory to send with again.
+constexpr std::chrono::milliseconds retry_interval{10};
+
+constexpr std::uint32_t hung_up = EPOLLHUP | EPOLLERR;
+
+}  // namespace
+
+Session::Session(UniqueFd socket, std::uint64_t id, Identity identity, const Limits& limits, Hooks hooks)
     : limits_(limits),
       hooks_(std::move(hooks)),
-      grants_(std::move(grants)),
-      pid_(pid),
-      channel_(std::move(socket), {.message = limits.message_bytes, .queued = limits.queued_bytes}) {}
+      id_(id),
+      identity_(std::move(identity)),
+      channel_(std::move(socket),
+               {.message = limits.message_bytes, .queued = identity_.account->quota().queued_bytes, .sockets = false}) {
+}
 
-Result<std::unique_ptr<Session>> Session::make(EventLoop& loop, UniqueFd socket, Grants grants,
-                                               std::optional<pid_t> pid, const Limits& limits, Hooks hooks) {
-  std::unique_ptr<Session> session(new Session(std::move(socket), std::move(grants), pid, limits, std::move(hooks)));
-  auto source = loop.add_io(session->channel_.fd(), EPOLLIN, [s = session.get()](std::uint32_t) { s->on_io(); });
-  if (!source) return fail(std::move(source.error()));
-  session->source_ = std::move(*source);
+Result<std::unique_ptr<Session>> Session::make(Turns& turns, UniqueFd socket, std::uint64_t id, Identity identity,
+                                               const Limits& limits, Hooks hooks) {
+  std::unique_ptr<Session> session(new Session(std::move(socket), id, std::move(identity), limits, std::move(hooks)));
+  auto queued = session->account().charge(Resource::queued_bytes, 0);
+  auto fds = session->account().charge(Resource::fds, 0);
+  if (!queued || !fds) return fail(std::move((queued ? fds : queued).error()));
+  session->queued_ = std::move(*queued);
+  session->fds_ = std::move(*fds);
+  auto seat = turns.join(session->channel_.fd(), [s = session.get()](std::uint32_t events) { s->take_turn(events); });
+  if (!seat) return fail(std::move(seat.error()));
+  session->seat_ = std::move(*seat);
   return session;
 }
 
-void Session::on_io() {
-  Result<void> result;
-  if (!failed_) result = read_calls();
-  if (result && !failed_) flush();
-  if (!result) fail_later(result.error());
+std::optional<pid_t> Session::pid() const noexcept { return identity_.peer ? identity_.peer->pid() : std::nullopt; }
+
+void Session::take_turn(std::uint32_t events) {
+  if (!failed_) work(events);
   if (!failed_) return;
   // What was to be said about the failure goes out if the socket takes it. Nothing may be touched after this.
   [[maybe_unused]] const auto flushed = channel_.flush();
@@ -36,37 +63,118 @@ void Session::on_io() {
   on_end(*this);
 }
 
-Result<void> Session::read_calls() {
-  // One read a turn, so that a busy session does not keep the others waiting.
-  auto input = channel_.receive();
-  if (!input) {
-    if (input.error().code == Errc::message_too_large) send(to_reply(input.error()));
-    return fail(std::move(input.error()));
+void Session::work(std::uint32_t events) {
+  flush();
+  // Who has hung up waits for nothing: what it sent before is handled, and nobody reads the answers.
+  if ((events & hung_up) != 0 || !has_to_wait()) {
+    if (auto result = read_calls(events); !result) fail_later(result.error());
   }
-  while (auto frame = channel_.next()) {
-    auto call = decode_call(frame->text);
-    if (call)
-      hooks_.on_call(*this, *call, std::move(frame->fds));
-    else
-      send(to_reply(call.error()));
+  if (!failed_) flush();
+  if (!failed_) tell_events();
+  if (!failed_) plan_next_turn();
+}
+
+bool Session::has_to_wait() {
+  if (channel_.queued_bytes() >= limits_.unread_bytes) return true;  // until the socket takes more
+  release_received_fds();
+  auto wait = account().wait_for_message(Account::Clock::now());
+  if (fds_.amount() >= account().quota().fds) wait = std::max<Account::Clock::duration>(wait, receipt_interval);
+  if (wait <= Account::Clock::duration::zero()) return false;
+  ++counts_.pauses;
+  seat_.sleep(wait);
+  return true;
+}
+
+Result<void> Session::read_calls(std::uint32_t events) {
+  if (!channel_.has_next() && (events & (EPOLLIN | hung_up)) != 0) {
+    auto input = channel_.receive();
+    if (!input) {
+      if (input.error().code == Errc::message_too_large) send(to_reply(input.error()));
+      return fail(std::move(input.error()));
+    }
+    at_end_ = *input == Channel::Input::end;
+  }
+  const auto before = channel_.queued_bytes();
+  for (int i = 0; i < most_calls && channel_.queued_bytes() < before + most_answered; ++i) {
+    const auto now = Account::Clock::now();
+    if (i > 0 && account().wait_for_message(now) > Account::Clock::duration::zero()) break;
+    auto frame = channel_.next();
+    if (!frame) break;
+    account().count_message(now);
+    answer(std::move(*frame));
     if (failed_) return {};
   }
-  if (*input == Channel::Input::end) return fail(Errc::disconnected);
+  if (at_end_ && !channel_.has_next()) return fail(Errc::disconnected);
+  return {};
+}
+
+void Session::answer(Frame frame) {
+  ++counts_.messages;
+  auto call = decode_call(frame.text);
+  if (call)
+    hooks_.on_call(*this, *call, std::move(frame.fds));
+  else
+    send(to_reply(call.error()));
+}
+
+Result<void> Session::check_room_for_fds(std::size_t count) {
+  auto room = account().charge(Resource::fds, count);
+  if (!room) {
+    hooks_.on_fds_short();
+    room = account().charge(Resource::fds, count);
+  }
+  if (!room) return fail(std::move(room.error()));
   return {};
 }
 
 void Session::send(const Reply& reply, std::vector<UniqueFd> fds) {
   if (failed_) return;
+  if (!reply.error.empty()) note_error(reply);
+  if (auto charged = fds_.resize(fds_.amount() + fds.size()); !charged) return fail_later(charged.error());
   if (auto queued = channel_.send(encode(reply), std::move(fds)); !queued) return fail_later(queued.error());
-  flush();
+}
+
+EventFields Session::event_fields() const { return {.uid = account().uid(), .pid = pid(), .session = id_}; }
+
+void Session::note_error(const Reply& reply) {
+  ++counts_.errors;
+  // Once, so that a program that keeps trying does not fill the log.
+  if (reply.error != error_name(Errc::limit_exceeded) || told_of_quota_) return;
+  told_of_quota_ = true;
+  log_event(Event::quota_passed, event_fields(), "refused a request: " + reply.parameters.value("message", ""));
 }
 
 void Session::flush() {
   if (auto flushed = channel_.flush(); !flushed) return fail_later(flushed.error());
-  const bool drained = takes_events();
-  source_.set_io_events(channel_.wants_write() ? EPOLLIN | EPOLLOUT : EPOLLIN);
-  if (!drained) return;
-  for (auto& watch : watches_) watch.flush();
+  std::size_t unread = channel_.queued_bytes();
+  for (const auto& watch : watches_) unread += watch.pending() * event_cost;
+  if (auto charged = queued_.resize(unread); !charged) fail_later(charged.error());
+}
+
+// The socket counts the bytes that the peer has not received. Once there are none, it has the descriptors too.
+void Session::release_received_fds() noexcept {
+  if (fds_.amount() == 0 || channel_.wants_write()) return;
+  int unread = 0;
+  if (::ioctl(channel_.fd(), SIOCOUTQ, &unread) == 0 && unread == 0) [[maybe_unused]]
+    const auto released = fds_.resize(0);
+}
+
+void Session::tell_events() {
+  if (watches_.empty()) return;
+  int left = most_events;
+  for (auto& watch : watches_) left -= watch.flush(left);
+  counts_.events += static_cast<std::uint64_t>(most_events - left);
+  flush();
+}
+
+void Session::plan_next_turn() {
+  if (channel_.starved()) return seat_.sleep(retry_interval);
+  bool more = channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
+  for (const auto& watch : watches_) more = more || (watch.pending() > 0 && takes_events());
+  if (more) seat_.again();
+  // Whoever has calls left is not read from, and whoever does not read is not, either.
+  const bool reads = !channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
+  seat_.want((reads ? EPOLLIN : 0U) | (channel_.wants_write() ? EPOLLOUT : 0U));
 }
 
 bool Session::takes_events() const noexcept { return !failed_ && channel_.queued_bytes() < limits_.watch_queued_bytes; }
@@ -74,30 +182,35 @@ bool Session::takes_events() const noexcept { return !failed_ && channel_.queued
 void Session::fail_later(const Error& reason) {
   if (failed_) return;
   failed_ = true;
-  if (reason.code != Errc::disconnected)
-    log_warning("ending the connection of process {}: {}", pid_ ? std::to_string(*pid_) : "(scoped)", reason.text());
-  // The loop comes back to this session at once, because a shut down socket is readable.
-  ::shutdown(channel_.fd(), SHUT_RD);
+  if (reason.code != Errc::disconnected) {
+    const auto process = pid();
+    log_event(Event::connection_ended, event_fields(),
+              "ending the connection of " + (process ? "process " + std::to_string(*process) : "an unknown process") +
+                  ": " + reason.text());
+  }
 }
 
-Result<void> Session::check_room_for_handle() const {
-  if (handles_.size() < limits_.handles_per_session) return {};
-  return fail(Errc::limit_exceeded, "this connection has all the " + std::to_string(limits_.handles_per_session) +
-                                        " handles that it may have; close some");
+void Session::add_created(const std::shared_ptr<Region>& region) {
+  // Those that are gone are forgotten before the list grows, so it is never long because of them.
+  if (created_.size() == created_.capacity())
+    std::erase_if(created_, [](const auto& other) { return other.expired(); });
+  created_.push_back(region);
 }
 
 Result<std::uint64_t> Session::add_handle(const std::shared_ptr<Region>& region, Access access) {
-  if (auto room = check_room_for_handle(); !room) return fail(std::move(room.error()));
+  auto charge = account().charge(Resource::handles);
+  if (!charge) return fail(std::move(charge.error()));
   auto cell = region->take_cell();
   if (!cell) return fail(std::move(cell.error()));
-  handles_.try_emplace(++last_handle_, *this, region, access, *cell);
+  handles_.try_emplace(++last_handle_, *this, region, access, *cell, std::move(*charge));
   return last_handle_;
 }
 
 Result<std::uint64_t> Session::claim_handle(const std::shared_ptr<Region>& region, Access access, std::uint32_t cell) {
-  if (auto room = check_room_for_handle(); !room) return fail(std::move(room.error()));
+  auto charge = account().charge(Resource::handles);
+  if (!charge) return fail(std::move(charge.error()));
   if (auto claimed = region->claim_cell(cell); !claimed) return fail(std::move(claimed.error()));
-  handles_.try_emplace(++last_handle_, *this, region, access, cell);
+  handles_.try_emplace(++last_handle_, *this, region, access, cell, std::move(*charge));
   return last_handle_;
 }
 

@@ -7,32 +7,49 @@
 #include <memory>
 #include <optional>
 
+#include "account.h"
 #include "broker_limits.h"
-#include "event_loop.h"
 #include "grants.h"
+#include "log.h"
 #include "memio/channel.h"
 #include "memio/message.h"
+#include "peer.h"
 #include "region.h"
+#include "turns.h"
 #include "watch.h"
 
 namespace memio::broker {
 
 // One connection: what it may do, what it has open, and its socket. All that it holds is given back by its destructor.
+//
+// It works when it has its turn, a bounded piece at a time: some calls, some events. It reads no further calls from a
+// peer that does not read the answers, that sends more messages than its quota says, or that has been sent more
+// descriptors than it has received.
 class Session {
  public:
   struct Hooks {
     std::function<void(Session&, const Call&, std::vector<UniqueFd>)> on_call;
+    // Descriptors are at their limit: every session is to release those that were received (release_received_fds).
+    std::function<void()> on_fds_short;
     // A handle was closed, and it was the region's last.
     std::function<void(const std::shared_ptr<Region>&)> on_unused;
-    // The connection is over. Called from the loop, never from within another call on the session; destroys it.
+    // The connection is over. Called from its turn, never from within another call on the session; destroys it.
     std::function<void(Session&)> on_end;
+  };
+
+  // Who is at the other end, and what that costs whom.
+  struct Identity {
+    Grants grants;
+    std::shared_ptr<Account> account;  // what it takes is charged to
+    Charge place;                      // the connection itself
+    std::optional<Peer> peer;          // nothing for a scoped connection: whoever got that is not known
   };
 
   // An open handle. Its cell goes back with it.
   class Handle {
    public:
-    Handle(const Session& session, std::shared_ptr<Region> region, Access access, std::uint32_t cell)
-        : session_(session), region_(std::move(region)), access_(access), cell_(cell) {}
+    Handle(const Session& session, std::shared_ptr<Region> region, Access access, std::uint32_t cell, Charge charge)
+        : session_(session), region_(std::move(region)), access_(access), cell_(cell), charge_(std::move(charge)) {}
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
     ~Handle() {
@@ -48,17 +65,41 @@ class Session {
     std::shared_ptr<Region> region_;
     Access access_;
     std::uint32_t cell_;
+    Charge charge_;
   };
 
-  // `pid` is the peer's, if it is known.
-  static Result<std::unique_ptr<Session>> make(EventLoop& loop, UniqueFd socket, Grants grants,
-                                               std::optional<pid_t> pid, const Limits& limits, Hooks hooks);
+  // What has become of its messages.
+  struct Counts {
+    std::uint64_t messages = 0;
+    std::uint64_t errors = 0;  // calls that were answered with an error
+    std::uint64_t pauses = 0;  // how often it had to wait because of a quota
+    std::uint64_t events = 0;  // that its watches told
+
+    Counts& operator+=(const Counts& other) noexcept {
+      messages += other.messages;
+      errors += other.errors;
+      pauses += other.pauses;
+      events += other.events;
+      return *this;
+    }
+  };
+
+  static Result<std::unique_ptr<Session>> make(Turns& turns, UniqueFd socket, std::uint64_t id, Identity identity,
+                                               const Limits& limits, Hooks hooks);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  [[nodiscard]] const Grants& grants() const noexcept { return grants_; }
-  [[nodiscard]] std::optional<pid_t> pid() const noexcept { return pid_; }
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] const Grants& grants() const noexcept { return identity_.grants; }
+  [[nodiscard]] Account& account() const noexcept { return *identity_.account; }
+  [[nodiscard]] bool scoped() const noexcept { return !identity_.peer; }
+  // The peer's process, if it is known and lives.
+  [[nodiscard]] std::optional<pid_t> pid() const noexcept;
   [[nodiscard]] const auto& handles() const noexcept { return handles_; }
+  [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_.amount(); }
+  [[nodiscard]] std::size_t unsent_bytes() const noexcept { return channel_.queued_bytes(); }
+  [[nodiscard]] std::size_t unreceived_fds() const noexcept { return fds_.amount(); }
+  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
 
   // Opens a handle and returns its id. Error: limit_exceeded.
   Result<std::uint64_t> add_handle(const std::shared_ptr<Region>& region, Access access);
@@ -68,35 +109,55 @@ class Session {
   bool close_handle(std::uint64_t id) { return handles_.erase(id) > 0; }
 
   // Regions that go away with this session.
-  [[nodiscard]] auto& created() noexcept { return created_; }
+  [[nodiscard]] const auto& created() const noexcept { return created_; }
+  void add_created(const std::shared_ptr<Region>& region);
   [[nodiscard]] auto& watches() noexcept { return watches_; }
 
+  // Whether so many descriptors may be sent now. Error: limit_exceeded.
+  Result<void> check_room_for_fds(std::size_t count);
+  // Looks whether the peer has received the descriptors that it was sent, which then are not charged any more.
+  void release_received_fds() noexcept;
+  // Queues a reply; it is sent at the end of the session's turn.
   void send(const Reply& reply, std::vector<UniqueFd> fds = {});
+  // Asks for a turn, because a watch has something to tell.
+  void wake() { seat_.again(); }
   // Its socket, for whoever speaks on it from now on in the session's place.
   [[nodiscard]] int fd() const noexcept { return channel_.fd(); }
   // Whether little enough is waiting to be read that a watch may add to it.
   [[nodiscard]] bool takes_events() const noexcept;
 
  private:
-  [[nodiscard]] Result<void> check_room_for_handle() const;
-  Session(UniqueFd socket, Grants grants, std::optional<pid_t> pid, const Limits& limits, Hooks hooks);
-  void on_io();
-  Result<void> read_calls();
+  Session(UniqueFd socket, std::uint64_t id, Identity identity, const Limits& limits, Hooks hooks);
+  void take_turn(std::uint32_t events);
+  void work(std::uint32_t events);
+  // Whether no call may be handled now; sees to it that there is another turn when one may.
+  bool has_to_wait();
+  Result<void> read_calls(std::uint32_t events);
+  void answer(Frame frame);
+  void tell_events();
+  void note_error(const Reply& reply);
+  [[nodiscard]] EventFields event_fields() const;
   void flush();
-  // Ends the session at the loop's next turn.
+  void plan_next_turn();
+  // Ends the session when its turn is over, so that nobody who works with it loses it.
   void fail_later(const Error& reason);
 
   const Limits& limits_;
   Hooks hooks_;
-  Grants grants_;
-  std::optional<pid_t> pid_;
+  std::uint64_t id_;
+  Identity identity_;
+  Charge queued_;  // of what the channel has queued
+  Charge fds_;     // of those sent since the peer had last received all
   std::map<std::uint64_t, Handle> handles_;
   std::uint64_t last_handle_ = 0;
   std::vector<std::weak_ptr<Region>> created_;
   std::list<Watch> watches_;
+  Counts counts_;
+  bool told_of_quota_ = false;
   bool failed_ = false;
+  bool at_end_ = false;  // the peer has sent all that it will
   Channel channel_;
-  EventSource source_;  // last: gone before the socket
+  Turns::Seat seat_;  // last: gone before the socket
 };
 
 }  // namespace memio::broker

@@ -49,8 +49,9 @@ void Watch::note_removed(Queued& queued, const std::shared_ptr<Region>& region) 
     enqueue(queued.existence, EventKind::removed, region);
 }
 
-void Watch::flush() {
-  while (!items_.empty() && owner_.can_send()) {
+int Watch::flush(int most) {
+  int told = 0;
+  for (; told < most && !items_.empty() && owner_.can_send(); ++told) {
     const Item item = items_.front();
     items_.pop_front();
     protocol::WatchReply event{.event = item.kind};
@@ -67,6 +68,7 @@ void Watch::flush() {
     }
     owner_.send(event);
   }
+  return told;
 }
 
 WatchHub::WatchHub(Doorbells& doorbells, Registry& registry) : doorbells_(doorbells), registry_(registry) {
@@ -77,40 +79,43 @@ void WatchHub::add(Watch& watch) {
   watches_.push_back(&watch);
   watch.start(registry_);
   for (const auto& [name, region] : registry_.regions())
-    if (watch.wants_versions(name)) update_listening(region);
-  watch.flush();
+    if (watch.wants_versions(name)) listen(region);
 }
 
 void WatchHub::remove(Watch& watch) {
   std::erase(watches_, &watch);
+  if (!watch.versions()) return;
   for (const auto& [name, region] : registry_.regions())
-    if (watch.wants_versions(name)) update_listening(region);
+    if (watch.wants_versions(name)) stop_listening(region);
 }
 
-bool WatchHub::anyone_wants_versions(const std::string& name) const {
-  return std::ranges::any_of(watches_, [&](const Watch* watch) { return watch->wants_versions(name); });
+void WatchHub::listen(const std::shared_ptr<Region>& region) {
+  if (++listeners_[region->generation()] == 1) doorbells_.listen(region);
+}
+
+void WatchHub::stop_listening(const std::shared_ptr<Region>& region) {
+  const auto found = listeners_.find(region->generation());
+  if (found == listeners_.end() || --found->second > 0) return;
+  listeners_.erase(found);
+  doorbells_.stop(region);
 }
 
 void WatchHub::on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change) {
-  if (change == Registry::Change::created) update_listening(region);
+  const bool created = change == Registry::Change::created;
+  if (!created) listeners_.erase(region->generation());
   for (Watch* watch : watches_) {
-    watch->note(region, change == Registry::Change::created ? EventKind::created : EventKind::removed);
-    watch->flush();
+    if (created && watch->wants_versions(region->name())) listen(region);
+    watch->note(region, created ? EventKind::created : EventKind::removed);
+    if (watch->pending() > 0) watch->wake();
   }
 }
 
-void WatchHub::update_listening(const std::shared_ptr<Region>& region) {
-  if (anyone_wants_versions(region->name()))
-    doorbells_.listen(region);
-  else
-    doorbells_.stop(region);
-}
-
+// Watches are told in turns of their own: with thousands of them on a busy region nobody else is to wait for all.
 void WatchHub::on_publish(const std::shared_ptr<Region>& region) {
   for (Watch* watch : watches_) {
     if (!watch->wants_versions(region->name())) continue;
     watch->note(region, EventKind::version);
-    watch->flush();
+    watch->wake();
   }
 }
 

@@ -22,23 +22,28 @@ using protocol::EventKind;
 
 class Watch {
  public:
-  // Whether the watching session may know of the region, and whether it wants another event now.
+  // Whether the watching session may know of the region, and whether it takes another event now; wake() asks it to have
+  // flush() called soon.
   struct Owner {
     std::function<bool(const std::string& name)> may_watch;
     std::function<bool()> can_send;
     std::function<void(const protocol::WatchReply&)> send;
+    std::function<void()> wake;
   };
 
-  Watch(Owner owner, std::optional<std::string> pattern, bool versions)
-      : owner_(std::move(owner)), pattern_(std::move(pattern)), versions_(versions) {}
+  Watch(Owner owner, std::optional<std::string> pattern, bool versions, Charge charge = {})
+      : owner_(std::move(owner)), pattern_(std::move(pattern)), versions_(versions), charge_(std::move(charge)) {}
 
   // Queues what there is, and `ready`.
   void start(const Registry& registry);
   void note(const std::shared_ptr<Region>& region, EventKind kind);
-  // Sends what is queued, as long as the session takes more.
-  void flush();
+  [[nodiscard]] std::size_t pending() const noexcept { return items_.size(); }
+  void wake() const { owner_.wake(); }
+  // Sends what is queued, as long as the session takes more, and at most so much. Returns how much that was.
+  int flush(int most);
   // Whether version events of this region are wanted.
   [[nodiscard]] bool wants_versions(const std::string& name) const;
+  [[nodiscard]] bool versions() const noexcept { return versions_; }
 
  private:
   struct Item {
@@ -59,6 +64,7 @@ class Watch {
   Owner owner_;
   std::optional<std::string> pattern_;
   bool versions_;
+  Charge charge_;
   Items items_;
   std::map<std::uint64_t, Queued> queued_;  // by generation
 };
@@ -79,13 +85,14 @@ class WatchHub {
 
  private:
   void on_publish(const std::shared_ptr<Region>& region);
-  // Starts and stops listening, as the watches want.
-  void update_listening(const std::shared_ptr<Region>& region);
-  [[nodiscard]] bool anyone_wants_versions(const std::string& name) const;
+  // One watch more, or less, wants the region's versions.
+  void listen(const std::shared_ptr<Region>& region);
+  void stop_listening(const std::shared_ptr<Region>& region);
 
   Doorbells& doorbells_;
   Registry& registry_;
   std::vector<Watch*> watches_;
+  std::map<std::uint64_t, std::size_t> listeners_;  // how many watches want a region's versions, by generation
 };
 
 }  // namespace memio::broker

@@ -9,7 +9,7 @@ _memioctl_regions() {
 }
 
 _memioctl() {
-  local commands="list stat watch create put get shrink rm"
+  local commands="list stat watch create put get shrink rm sessions metrics"
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command="" socket_path="" words=0 offers="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
@@ -40,13 +40,14 @@ _memioctl() {
       put) offers+=" --version --create" ;;
       get) offers+=" --output" ;;
       watch) offers+=" --versions --count" ;;
+      metrics) offers+=" --openmetrics" ;;
     esac
   elif [[ ! $command ]]; then
     offers=$commands
   elif [[ $command == put && $words == 1 ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
     return
-  elif [[ $command != create && $words == 0 ]]; then
+  elif [[ $command != @(create|sessions|metrics) && $words == 0 ]]; then
     offers=$(_memioctl_regions "$socket_path")
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")

@@ -151,6 +151,26 @@ Result<void> watch(Client& client, const WatchOptions& options, Output& output) 
   return {};
 }
 
+Result<void> sessions(Client& client, Output& output) {
+  auto sessions = client.list_sessions();
+  if (!sessions) return fail(std::move(sessions.error()));
+  output.sessions(*sessions);
+  return {};
+}
+
+Result<void> metrics(Client& client, bool open_metrics, Output& output) {
+  if (open_metrics) {
+    auto text = client.open_metrics();
+    if (!text) return fail(std::move(text.error()));
+    output.text(*text);
+    return {};
+  }
+  auto families = client.metrics();
+  if (!families) return fail(std::move(families.error()));
+  output.metrics(*families);
+  return {};
+}
+
 Result<void> shrink(Client& client, const std::string& name, Output& output) {
   auto region = client.open(name, Access::write);
   if (!region) return fail(std::move(region.error()));

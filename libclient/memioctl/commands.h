@@ -38,6 +38,8 @@ Result<void> stat(Client& client, const std::string& name, Output& output);
 Result<void> put(Client& client, const PutOptions& options, Output& output);
 Result<void> get(Client& client, const GetOptions& options, Output& output);
 Result<void> watch(Client& client, const WatchOptions& options, Output& output);
+Result<void> sessions(Client& client, Output& output);
+Result<void> metrics(Client& client, bool open_metrics, Output& output);
 Result<void> shrink(Client& client, const std::string& name, Output& output);
 Result<void> remove(Client& client, const std::string& name);
 

@@ -24,6 +24,7 @@ struct Arguments {
   WatchOptions watch;
   std::string pattern;
   std::string name;
+  bool open_metrics = false;
 };
 
 using Command = std::function<Result<void>(Client&, Output&)>;
@@ -97,6 +98,17 @@ void describe_inspection(CLI::App& app, Arguments& a, Command& command) {
   remove_command->callback([&] { command = [&](Client& client, Output&) { return remove(client, a.name); }; });
 }
 
+void describe_observation(CLI::App& app, Arguments& a, Command& command) {
+  auto* sessions_command = app.add_subcommand("sessions", "List the connections to memiod and what they have");
+  sessions_command->callback(
+      [&] { command = [](Client& client, Output& output) { return sessions(client, output); }; });
+
+  auto* metrics_command = app.add_subcommand("metrics", "Tell what can be measured of memiod, users and regions");
+  metrics_command->add_flag("--openmetrics", a.open_metrics, "As OpenMetrics text, for Prometheus");
+  metrics_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return metrics(client, a.open_metrics, output); }; });
+}
+
 ExitCode exit_code(const Error& error) { return error.code == Errc::no_such_region ? not_found : failure; }
 
 int run(int argc, char** argv) {
@@ -111,6 +123,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   describe_inspection(app, arguments, command);
+  describe_observation(app, arguments, command);
   describe_create(app, arguments, command);
   describe_transfer(app, arguments, command);
   try {

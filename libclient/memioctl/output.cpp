@@ -143,6 +143,63 @@ void Output::state(const RegionState& state) {
   }
 }
 
+void Output::sessions(std::span<const SessionInfo> sessions) {
+  if (json_) {
+    Json array = Json::array();
+    for (const auto& s : sessions)
+      array.push_back({{"id", s.id},
+                       {"uid", s.uid},
+                       {"pid", s.pid ? Json(*s.pid) : Json(nullptr)},
+                       {"scoped", s.scoped},
+                       {"handles", s.handles},
+                       {"watches", s.watches},
+                       {"regions", s.regions},
+                       {"bytes", s.bytes},
+                       {"queuedBytes", s.queued_bytes},
+                       {"fds", s.fds},
+                       {"messages", s.messages},
+                       {"errors", s.errors},
+                       {"pauses", s.pauses}});
+    to_ << array.dump(2) << '\n';
+    return;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"SESSION", "USER", "PROCESS", "HANDLES", "WATCHES", "REGIONS", "SIZE", "UNREAD", "CALLS", "ERRORS", "PAUSES"}};
+  for (const auto& s : sessions)
+    rows.push_back(
+        {std::to_string(s.id), std::to_string(s.uid), s.pid ? std::to_string(*s.pid) : (s.scoped ? "scoped" : "ended"),
+         std::to_string(s.handles), std::to_string(s.watches), std::to_string(s.regions), human_size(s.bytes),
+         human_size(s.queued_bytes), std::to_string(s.messages), std::to_string(s.errors), std::to_string(s.pauses)});
+  print_table(to_, rows);
+}
+
+void Output::metrics(std::span<const MetricFamily> families) {
+  Json array = Json::array();
+  std::vector<std::vector<std::string>> rows = {{"METRIC", "OF", "VALUE"}};
+  for (const auto& family : families) {
+    Json samples = Json::array();
+    for (const auto& sample : family.samples) {
+      Json labels = Json::object();
+      std::string of;
+      for (const auto& label : sample.labels) {
+        labels[label.name] = label.value;
+        of += (of.empty() ? "" : ", ") + label.name + ' ' + label.value;
+      }
+      rows.push_back({family.name, of, std::to_string(sample.value)});
+      samples.push_back({{"labels", labels}, {"value", sample.value}});
+    }
+    array.push_back({{"name", family.name},
+                     {"kind", family.kind == protocol::MetricKind::gauge ? "gauge" : "counter"},
+                     {"unit", family.unit ? Json(*family.unit) : Json(nullptr)},
+                     {"help", family.help},
+                     {"samples", samples}});
+  }
+  if (json_)
+    to_ << array.dump(2) << '\n';
+  else
+    print_table(to_, rows);
+}
+
 void Output::published(const std::string& name, std::uint64_t sequence, std::uint64_t length) {
   if (json_)
     to_ << Json{{"name", name}, {"sequence", sequence}, {"length", length}}.dump(2) << '\n';

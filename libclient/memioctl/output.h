@@ -17,6 +17,9 @@ class Output {
   void region(const RegionInfo& region);
   void regions(std::span<const RegionInfo> regions);
   void state(const RegionState& state);
+  void sessions(std::span<const SessionInfo> sessions);
+  void metrics(std::span<const MetricFamily> families);
+  void text(const std::string& text) { to_ << text; }
   void published(const std::string& name, std::uint64_t sequence, std::uint64_t length);
   void shrunk(const std::string& name, std::uint64_t freed);
   void event(const WatchEvent& event);

@@ -117,6 +117,24 @@ Result<std::vector<RegionInfo>> Client::list(std::string_view pattern) {
 Result<RegionState> Client::stat(std::string_view name) {
   return read_answer<RegionState>(core_->call(protocol::stat_method, stat_parameters(name)));
 }
+Result<std::vector<SessionInfo>> Client::list_sessions() {
+  auto reply = read_answer<protocol::ListSessionsReply>(
+      core_->call(protocol::list_sessions_method, protocol::to_json(protocol::ListSessionsParameters{})));
+  if (!reply) return fail(std::move(reply.error()));
+  return std::move(reply->sessions);
+}
+Result<std::vector<MetricFamily>> Client::metrics() {
+  auto reply = read_answer<protocol::MetricsReply>(
+      core_->call(protocol::metrics_method, protocol::to_json(protocol::MetricsParameters{})));
+  if (!reply) return fail(std::move(reply.error()));
+  return std::move(reply->families).value_or(std::vector<MetricFamily>());
+}
+Result<std::string> Client::open_metrics() {
+  auto reply = read_answer<protocol::MetricsReply>(
+      core_->call(protocol::metrics_method, protocol::to_json(protocol::MetricsParameters{.open_metrics = true})));
+  if (!reply) return fail(std::move(reply.error()));
+  return std::move(reply->open_metrics).value_or("");
+}
 Result<void> Client::remove(std::string_view name) {
   return read_nothing(core_->call(protocol::remove_method, remove_parameters(name)));
 }

@@ -2,6 +2,7 @@
 #include "memio/channel.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -34,6 +35,15 @@ std::vector<UniqueFd> take_fds(msghdr& message) {
   return fds;
 }
 
+bool is_socket(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+bool is_lack(int error_number) {
+  return error_number == ENOMEM || error_number == ENOBUFS || error_number == ETOOMANYREFS;
+}
+
 bool connection_is_gone(int error_number) { return error_number == EPIPE || error_number == ECONNRESET; }
 
 }  // namespace
@@ -44,9 +54,10 @@ Channel::Channel(UniqueFd socket, Limits limits) : socket_(std::move(socket)), l
 
 Result<Channel::Input> Channel::receive(std::size_t most) {
   const std::size_t old_size = incoming_.size();
-  incoming_.resize(old_size + most);
+  // Not in incoming_: a connection that says little is not to keep room for much.
+  std::array<char, max_piece> buffer;
   alignas(cmsghdr) ControlBuffer control;
-  iovec part{incoming_.data() + old_size, most};
+  iovec part{buffer.data(), std::min(most, buffer.size())};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -56,13 +67,16 @@ Result<Channel::Input> Channel::receive(std::size_t most) {
   do n = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   const int error_number = errno;
-  incoming_.resize(old_size + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  incoming_.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
   if (n < 0) {
     if (error_number == EAGAIN || error_number == EWOULDBLOCK) return Input::none;
     if (connection_is_gone(error_number)) return Input::end;
     return fail_errno(error_number, "reading from the socket");
   }
   auto fds = take_fds(message);
+  if (!limits_.sockets)
+    for (auto& received : fds)
+      if (is_socket(received.get())) received.reset();
   if ((message.msg_flags & MSG_CTRUNC) != 0)
     return fail(Errc::protocol_violation, "a message's file descriptors could not all be received");
   if (n == 0) return Input::end;
@@ -78,7 +92,10 @@ Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
     incoming_fds_.clear();
     start = end + 1;
   }
-  incoming_.erase(0, start);
+  if (start < incoming_.size())
+    incoming_.erase(0, start);
+  else
+    incoming_ = std::string();  // and the room of a long message with it
   if (incoming_.size() > limits_.message)
     return fail(Errc::message_too_large, "a message is longer than " + std::to_string(limits_.message) + " bytes");
   auto& owner = incoming_.empty() && start > 0 ? ready_.back().fds : incoming_fds_;
@@ -113,6 +130,7 @@ Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
 }
 
 Result<void> Channel::flush() {
+  starved_ = false;
   while (!outgoing_.empty()) {
     Piece& piece = outgoing_.front();
     iovec part{piece.bytes.data() + sent_, piece.bytes.size() - sent_};
@@ -138,6 +156,10 @@ Result<void> Channel::flush() {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
       if (connection_is_gone(errno)) return fail(Errc::disconnected);
+      if (is_lack(errno)) {
+        starved_ = true;
+        return {};
+      }
       return fail_errno(errno, "writing to the socket");
     }
     piece.fds.clear();

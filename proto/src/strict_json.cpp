@@ -81,4 +81,11 @@ tl::expected<Json, JsonProblem> parse_strictly(std::string_view text) {
   }
 }
 
+TextPlace find_place(std::string_view text, std::size_t byte) {
+  const auto before = text.substr(0, std::min(byte > 0 ? byte - 1 : 0, text.size()));
+  const auto line_start = before.rfind('\n');
+  return {.line = 1 + static_cast<std::size_t>(std::ranges::count(before, '\n')),
+          .column = line_start == before.npos ? before.size() + 1 : before.size() - line_start};
+}
+
 }  // namespace memio

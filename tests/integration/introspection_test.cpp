@@ -49,6 +49,11 @@ TEST_F(Introspection, UnknownInterfacesAndParametersAreErrors) {
             "org.varlink.service.InvalidParameter");
   EXPECT_EQ(raw.ask(R"({"method":"org.varlink.service.GetInfo","parameters":{"x":1}})")->error,
             "org.varlink.service.InvalidParameter");
+  const auto extra = raw.ask(
+      R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.memio","colour":1}})");
+  ASSERT_TRUE(extra);
+  EXPECT_EQ(extra->error, "org.varlink.service.InvalidParameter");
+  EXPECT_EQ(extra->parameters["parameter"], "colour");
 }
 
 // Every method that the interface file names is there: none answers MethodNotFound.
@@ -64,7 +69,7 @@ TEST_F(Introspection, EveryMethodOfTheInterfaceExists) {
     ASSERT_TRUE(reply) << name;
     EXPECT_EQ(reply->error, "org.varlink.service.InvalidParameter") << name;
   }
-  EXPECT_EQ(methods, 11);
+  EXPECT_EQ(methods, 13);
 }
 
 }  // namespace

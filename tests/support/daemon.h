@@ -12,7 +12,7 @@ namespace memio::test {
 // A test's own memiod. When destroyed it is told to end, and checked to have ended well.
 class Daemon : public Memiod {
  public:
-  Daemon() = default;
+  using Memiod::Memiod;
   ~Daemon();
 
   [[nodiscard]] Client connect() const;
@@ -23,6 +23,9 @@ class Daemon : public Memiod {
 // A test with a memiod.
 class DaemonTest : public testing::Test {
  protected:
+  DaemonTest() = default;
+  explicit DaemonTest(const std::string& config, const Process::Environment& environment = {})
+      : daemon_(config, environment) {}
   // A process that has leased the region's latest slot, and keeps it as long as it lives.
   [[nodiscard]] Process start_leasing(const std::string& region) const;
 

@@ -4,20 +4,26 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <stdexcept>
 
 #include "support/notifications.h"
 
 namespace memio::test {
 
-Memiod::Memiod() { start(); }
+Memiod::Memiod(const std::string& config, Process::Environment environment) : environment_(std::move(environment)) {
+  std::ofstream(config_path()) << config;
+  start();
+}
 
 void Memiod::start() {
   const auto path = runtime_.path() + "/notify";
   ::unlink(path.c_str());
   Notifications notifications(path);
-  process_.emplace(
-      Process::run({MEMIOD_PATH, "--socket", socket_path(), "--log-level", "warning"}, {{"NOTIFY_SOCKET", path}}));
+  auto environment = environment_;
+  environment.emplace_back("NOTIFY_SOCKET", path);
+  process_.emplace(Process::run(
+      {MEMIOD_PATH, "--socket", socket_path(), "--config", config_path(), "--log-level", "warning"}, environment));
   if (!notifications.wait_for("READY=1")) throw std::runtime_error("memiod did not become ready");
 }
 

@@ -12,11 +12,13 @@ namespace memio::test {
 // runs.
 class Memiod {
  public:
-  Memiod();
+  // `config` is what its configuration file says; it reads no other.
+  explicit Memiod(const std::string& config = {}, Process::Environment environment = {});
   Memiod(const Memiod&) = delete;
   Memiod& operator=(const Memiod&) = delete;
 
   [[nodiscard]] std::string socket_path() const { return runtime_.path() + "/io.memio"; }
+  [[nodiscard]] std::string config_path() const { return runtime_.path() + "/memiod.conf"; }
   [[nodiscard]] const std::string& runtime() const { return runtime_.path(); }
   [[nodiscard]] bool runs() const { return process_.has_value(); }
   [[nodiscard]] pid_t pid() const { return process_->pid(); }
@@ -28,6 +30,7 @@ class Memiod {
   void start();
 
  private:
+  Process::Environment environment_;
   TemporaryDirectory runtime_;
   std::optional<Process> process_;
 };

@@ -21,7 +21,7 @@ def start(command, **options):
 class Memiod:
     """Ready when constructed. `environment` is that of programs which are to find it."""
 
-    def __init__(self, program):
+    def __init__(self, program, config="/dev/null"):
         self.runtime = tempfile.TemporaryDirectory()
         self.path = f"{self.runtime.name}/s"
         self.environment = {**os.environ, "MEMIO_SOCKET": self.path}
@@ -29,7 +29,7 @@ class Memiod:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
             notifications.bind(notify)
             notifications.settimeout(LONGEST)
-            self.process = start([program, "--log-level", "warning"], env={**self.environment, "NOTIFY_SOCKET": notify})
+            self.process = start([program, "--config", config, "--log-level", "warning"], env={**self.environment, "NOTIFY_SOCKET": notify})
             while b"READY=1" not in notifications.recv(4096).split(b"\n"):
                 pass
 

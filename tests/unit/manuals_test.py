@@ -39,7 +39,7 @@ def warnings(page):
 def main():
     source, memiod, memioctl = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     manuals = {name: source / "packaging/man" / place for name, place in
-               {"memiod": "man8/memiod.8", "memioctl": "man1/memioctl.1"}.items()}
+               {"memiod": "man8/memiod.8", "memioctl": "man1/memioctl.1", "memiod.conf": "man5/memiod.conf.5"}.items()}
     completion = (source / "packaging/memioctl.bash").read_text()
     problems = [f"{page}: {said}" for page in manuals.values() if (said := warnings(page))]
 

@@ -160,12 +160,9 @@ Result<Rule> read_rule(const Value& value) {
   return rule;
 }
 
-// "line 3, column 7" of a byte, counted from 1.
 std::string line_and_column(std::string_view text, std::size_t byte) {
-  const auto before = text.substr(0, std::min(byte > 0 ? byte - 1 : 0, text.size()));
-  const auto line_start = before.rfind('\n');
-  const auto column = line_start == before.npos ? before.size() + 1 : before.size() - line_start;
-  return "line " + std::to_string(1 + std::ranges::count(before, '\n')) + ", column " + std::to_string(column);
+  const auto place = find_place(text, byte);
+  return "line " + std::to_string(place.line) + ", column " + std::to_string(place.column);
 }
 
 }  // namespace

@@ -19,8 +19,10 @@ namespace memio {
 using protocol::EventKind;
 using protocol::Grant;
 using protocol::HandleState;
+using protocol::MetricFamily;
 using protocol::Right;
 using RegionState = protocol::StatReply;
+using SessionInfo = protocol::Session;
 
 struct RegionOptions {
   std::uint64_t capacity = 0;  // payload bytes a slot can hold; costs nothing until it is touched
@@ -116,6 +118,12 @@ class MEMIO_API Client {
   Result<std::vector<RegionInfo>> list(std::string_view pattern = {});
   Result<RegionState> stat(std::string_view name);
   Result<void> remove(std::string_view name);
+
+  // What memiod tells its owner alone: the connections that there are, and what can be measured, as values or as
+  // OpenMetrics text.
+  Result<std::vector<SessionInfo>> list_sessions();
+  Result<std::vector<MetricFamily>> metrics();
+  Result<std::string> open_metrics();
 
   // The same without waiting: `done` is called from dispatch() when the answer is there, or with `disconnected`. Never
   // called from within the function itself.

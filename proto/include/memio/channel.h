@@ -33,6 +33,9 @@ class Channel {
     std::size_t message = std::size_t{1} << 20;  // bytes of an incoming message
     std::size_t queued = std::size_t{16} << 20;  // bytes waiting to be sent
     std::size_t fds = 16;                        // descriptors with an incoming message
+    // Whether these may be sockets. If not, each is closed at once and leaves an empty place: a peer could send its own
+    // end, and a connection that we hold both ends of never ends.
+    bool sockets = true;
   };
 
   enum class Input : std::uint8_t { some, none, end };  // bytes came, would block, the peer closed
@@ -43,11 +46,12 @@ class Channel {
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
 
-  // Reads from the socket once, at most `most` bytes. Never blocks.
+  // Reads from the socket once, at most `most` bytes, and no more than 64 KiB. Never blocks.
   // Errors: message_too_large; protocol_violation for more descriptors than allowed; disconnected; system.
   Result<Input> receive(std::size_t most = std::size_t{64} * 1024);
 
   // The next whole message, if there is one.
+  [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
   [[nodiscard]] std::optional<Frame> next();
 
   // Queues a message and its descriptors; flush() sends it. Error: limit_exceeded if too much is waiting already.
@@ -55,6 +59,9 @@ class Channel {
 
   // Sends what the socket takes now. Never blocks, never raises SIGPIPE. Errors: disconnected, system.
   Result<void> flush();
+  // Whether the last flush() stopped because the system had no memory, or too many descriptors were on their way: the
+  // socket does not tell when that is over, so it is to be tried again after a while.
+  [[nodiscard]] bool starved() const noexcept { return starved_; }
 
   [[nodiscard]] bool wants_write() const noexcept { return !outgoing_.empty(); }
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_; }
@@ -77,6 +84,7 @@ class Channel {
   std::deque<Piece> outgoing_;
   std::size_t sent_ = 0;  // bytes of outgoing_.front() already sent
   std::size_t queued_ = 0;
+  bool starved_ = false;
 };
 
 }  // namespace memio

@@ -21,4 +21,11 @@ struct JsonProblem {
 // number that is too large. Never throws but for lack of memory.
 tl::expected<Json, JsonProblem> parse_strictly(std::string_view text);
 
+// Where a byte of a text is, for people; all from 1.
+struct TextPlace {
+  std::size_t line = 1;
+  std::size_t column = 1;
+};
+[[nodiscard]] TextPlace find_place(std::string_view text, std::size_t byte);
+
 }  // namespace memio

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include "registry.h"
+#include "test_registry.h"
 
 namespace memio::broker {
 namespace {
@@ -13,7 +13,7 @@ class DoorbellsTest : public testing::Test {
  protected:
   Limits limits_;
   EventLoop loop_ = std::move(*EventLoop::make());
-  Registry registry_{limits_};
+  TestRegistry registry_{limits_};
   Doorbells doorbells_{loop_};
   std::shared_ptr<Region> region_ = *registry_.create({.name = "a", .capacity = 1});
   Region::Fds fds_ = std::move(*region_->fds_for(Access::write));

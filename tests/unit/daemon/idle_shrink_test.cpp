@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "registry.h"
+#include "test_registry.h"
 
 namespace memio::broker {
 namespace {
@@ -20,7 +20,7 @@ class IdleShrinkTest : public testing::Test {
  protected:
   Limits limits_;
   EventLoop loop_ = std::move(*EventLoop::make());
-  Registry registry_{limits_};
+  TestRegistry registry_{limits_};
   Doorbells doorbells_{loop_};
   IdleShrink idle_{loop_, doorbells_};
   std::shared_ptr<Region> region_ = *registry_.create({.name = "a", .capacity = capacity, .shrink_after = 10});

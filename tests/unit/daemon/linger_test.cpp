@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "test_registry.h"
+
 namespace memio::broker {
 namespace {
 
@@ -10,7 +12,7 @@ class LingerTest : public testing::Test {
  protected:
   Limits limits_;
   EventLoop loop_ = std::move(*EventLoop::make());
-  Registry registry_{limits_};
+  TestRegistry registry_{limits_};
   Linger linger_{loop_, registry_, std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
 
   void SetUp() override {

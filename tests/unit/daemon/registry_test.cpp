@@ -3,13 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include "test_registry.h"
+
 namespace memio::broker {
 namespace {
 
 class RegistryTest : public testing::Test {
  protected:
-  Limits limits_{.regions = 2, .handles_per_region = 3};
-  Registry registry_{limits_};
+  Limits limits_{.connection = {.regions = 2, .bytes = 1 << 20}, .handles_per_region = 3};
+  TestRegistry registry_{limits_};
 };
 
 TEST_F(RegistryTest, FindsWhatItMadeUntilItIsRemoved) {
@@ -56,7 +58,7 @@ RegionRecord record_of(const Region& region) {
 }
 
 TEST_F(RegistryTest, TakesBackWhatAnEarlierOneHad) {
-  Registry earlier{limits_};
+  TestRegistry earlier{limits_};
   const auto region = *earlier.create({.name = "a", .capacity = 10, .lifetime = protocol::Lifetime::persistent});
   registry_.start_after(1000);
   const auto back = registry_.restore(record_of(*region), std::move(*region->fds_for(Access::write)), [](Region&) {});
@@ -67,7 +69,7 @@ TEST_F(RegistryTest, TakesBackWhatAnEarlierOneHad) {
 }
 
 TEST_F(RegistryTest, WhatWasRemovedComesBackWithoutItsName) {
-  Registry earlier{limits_};
+  TestRegistry earlier{limits_};
   const auto region = *earlier.create({.name = "a", .capacity = 10});
   auto record = record_of(*region);
   record.nameless = true;
@@ -88,7 +90,7 @@ protocol::AttachParameters shown(const Region& region) {
 }
 
 TEST_F(RegistryTest, WhatAClientShowsIsWhatItWasEvenIfNothingElseIsKnown) {
-  Registry earlier{limits_};
+  TestRegistry earlier{limits_};
   const auto region = *earlier.create({.name = "a", .capacity = 10});
   const auto removed = *earlier.create({.name = "b", .capacity = 10});
   removed->note_removed();
@@ -104,7 +106,7 @@ TEST_F(RegistryTest, WhatAClientShowsIsWhatItWasEvenIfNothingElseIsKnown) {
 }
 
 TEST_F(RegistryTest, AGenerationThatCannotBeTrueIsNotBelieved) {
-  Registry earlier{limits_};
+  TestRegistry earlier{limits_};
   registry_.start_after(1000);
   const auto first = *earlier.create({.name = "a", .capacity = 10});
   const auto second = *earlier.create({.name = "b", .capacity = 10});
@@ -121,7 +123,7 @@ TEST_F(RegistryTest, AGenerationThatCannotBeTrueIsNotBelieved) {
 }
 
 TEST_F(RegistryTest, WhatIsNotTheRegionIsNotTakenBack) {
-  Registry earlier{limits_};
+  TestRegistry earlier{limits_};
   const auto region = *earlier.create({.name = "a", .capacity = 10});
   const auto other = *earlier.create({.name = "b", .capacity = 100'000});
   EXPECT_EQ(

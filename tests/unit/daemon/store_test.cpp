@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <list>
 
-#include "registry.h"
 #include "support/notifications.h"
 #include "support/process.h"
+#include "test_registry.h"
 
 namespace memio::broker {
 namespace {
@@ -97,7 +97,7 @@ class StoreTest : public testing::Test {
   Manager manager_;
   std::list<Life> lives_;  // of memiod; a test's regions may be of an earlier one
   Limits limits_;
-  std::optional<Registry> registry_{limits_};
+  std::optional<TestRegistry> registry_{limits_};
 };
 
 TEST_F(StoreTest, WhatIsKeptComesBack) {

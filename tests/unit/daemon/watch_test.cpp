@@ -3,13 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include "test_registry.h"
+
 namespace memio::broker {
 namespace {
 
 class WatchTest : public testing::Test {
  protected:
   Limits limits_;
-  Registry registry_{limits_};
+  TestRegistry registry_{limits_};
   bool can_send_ = true;
   std::vector<std::string> told_;  // "kind name"
 
@@ -21,7 +23,8 @@ class WatchTest : public testing::Test {
                         constexpr std::array kinds = {"present", "ready", "created", "removed", "version"};
                         told_.push_back(std::string(kinds[static_cast<std::size_t>(event.event)]) +
                                         (event.region ? " " + event.region->name : ""));
-                      }},
+                      },
+                  .wake = [] {}},
                  std::nullopt, versions);
   }
   std::shared_ptr<Region> create(const std::string& name) { return *registry_.create({.name = name, .capacity = 1}); }
@@ -34,7 +37,7 @@ TEST_F(WatchTest, FirstTellsWhatIsThereThenReady) {
   create("secret");
   auto watch = make();
   watch.start(registry_);
-  watch.flush();
+  watch.flush(1000);
   EXPECT_EQ(told_, (Told{"present a", "present b", "ready"}));
 }
 
@@ -43,9 +46,9 @@ TEST_F(WatchTest, TellsThingsInTheirOrder) {
   auto region = create("a");
   watch.note(region, EventKind::created);
   watch.note(region, EventKind::version);
-  watch.flush();
+  watch.flush(1000);
   watch.note(region, EventKind::removed);
-  watch.flush();
+  watch.flush(1000);
   EXPECT_EQ(told_, (Told{"created a", "version a", "removed a"}));
 }
 
@@ -56,11 +59,11 @@ TEST_F(WatchTest, MergesWhatASlowSessionHasNotTaken) {
   watch.note(region, EventKind::created);
   for (int i = 0; i < 1000; ++i) {
     watch.note(region, EventKind::version);
-    watch.flush();
+    watch.flush(1000);
   }
   EXPECT_TRUE(told_.empty());
   can_send_ = true;
-  watch.flush();
+  watch.flush(1000);
   EXPECT_EQ(told_, (Told{"created a", "version a"}));
 }
 
@@ -72,7 +75,7 @@ TEST_F(WatchTest, WhatCameAndWentUnseenIsNotTold) {
   watch.note(region, EventKind::version);
   watch.note(region, EventKind::removed);
   can_send_ = true;
-  watch.flush();
+  watch.flush(1000);
   EXPECT_TRUE(told_.empty());
 }
 
@@ -80,13 +83,13 @@ TEST_F(WatchTest, ASecondRegionOfTheSameNameIsAnotherRegion) {
   auto watch = make();
   auto old = create("a");
   watch.note(old, EventKind::created);
-  watch.flush();
+  watch.flush(1000);
   can_send_ = false;
   watch.note(old, EventKind::removed);
   registry_.remove(old);
   watch.note(create("a"), EventKind::created);
   can_send_ = true;
-  watch.flush();
+  watch.flush(1000);
   EXPECT_EQ(told_, (Told{"created a", "removed a", "created a"}));
 }
 

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// What one session makes memiod do keeps another waiting for a bounded number of calls, bytes and events. They are
+// counted, not timed: memiod is stopped, everybody sends, and the answer to the call that was sent last tells how much
+// of the others' was done before it.
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+#include "support/bytes.h"
+#include "support/daemon.h"
+#include "support/raw_connection.h"
+
+namespace memio::test {
+namespace {
+
+// Of one turn, and how many turns there can be of one session before another's: one that was under way, and its next.
+constexpr std::uint64_t most_calls = 16;
+constexpr std::uint64_t most_turns = 2;
+
+constexpr std::string_view list_sessions = R"({"method":"io.memio.ListSessions"})";
+constexpr std::string_view metrics = R"({"method":"io.memio.Metrics"})";
+
+class Fairness : public DaemonTest {
+ protected:
+  RawConnection bystander_{daemon_.socket_path()};
+
+  void stop() const {
+    ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(daemon_.pid()), &info, WSTOPPED), 0);
+  }
+  void go_on() const { ASSERT_EQ(::kill(daemon_.pid(), SIGCONT), 0); }
+
+  static std::string repeat(std::string_view call, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all.append(call).push_back('\0');
+    return all;
+  }
+  // How many calls each session had made, all but the last one's that asks, by their order.
+  static std::vector<std::uint64_t> messages(const Reply& reply) {
+    std::vector<std::uint64_t> counts;
+    for (const auto& session : reply.parameters.at("sessions")) counts.push_back(session.at("messages"));
+    return counts;
+  }
+  static std::uint64_t value(const Reply& reply, std::string_view name) {
+    for (const auto& family : reply.parameters.at("families"))
+      if (family.at("name") == name) return family.at("samples").at(0).at("value");
+    throw std::runtime_error("no such metric");
+  }
+};
+
+TEST_F(Fairness, AFloodOfCallsDelaysAnothersByATurn) {
+  RawConnection flooder(daemon_.socket_path());
+  ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
+  stop();
+  constexpr int flood = 1500;
+  ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", flood)));
+  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  const auto counts = messages(*reply);
+  ASSERT_EQ(counts.size(), 2U);
+  EXPECT_LE(counts[1], 1 + most_calls * most_turns);
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "") << "nothing is lost";
+}
+
+TEST_F(Fairness, SoDoManyThatFlood) {
+  constexpr int many = 100;
+  std::vector<RawConnection> flooders;
+  for (int i = 0; i < many; ++i) flooders.emplace_back(daemon_.socket_path());
+  for (auto& flooder : flooders) ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
+  stop();
+  for (auto& flooder : flooders) ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", 500)));
+  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  const auto counts = messages(*reply);
+  ASSERT_EQ(counts.size(), many + 1U);
+  EXPECT_LE(*std::max_element(counts.begin() + 1, counts.end()), 1 + most_calls * most_turns);
+}
+
+// Few calls with long answers are as much as many with short ones.
+TEST_F(Fairness, AnswersAreCountedByTheirLength) {
+  auto client = daemon_.connect();
+  constexpr int regions = 500;  // a list of them has more than 100 KiB
+  for (int i = 0; i < regions; ++i)
+    ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
+  RawConnection flooder(daemon_.socket_path());
+  ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
+  stop();
+  constexpr int flood = 20;
+  ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", flood)));
+  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  EXPECT_LE(messages(*reply).at(2), 1 + most_turns);
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "");
+}
+
+// A publish that a thousand watch is a thousand turns, among which others have theirs; and however many publishes there
+// were, each watch is told once.
+TEST_F(Fairness, AHotRegionWithManyWatchers) {
+  constexpr std::uint64_t watchers = 1000;
+  auto client = daemon_.connect();
+  auto region = client.create("hot", {.capacity = 64});
+  ASSERT_TRUE(region);
+  std::vector<RawConnection> watches;
+  for (std::uint64_t i = 0; i < watchers; ++i) {
+    watches.emplace_back(daemon_.socket_path());
+    ASSERT_TRUE(watches.back().send(
+        std::string(R"({"method":"io.memio.Watch","more":true,"parameters":{"versions":true}})") + '\0'));
+    for (const auto* event : {"present", "ready"}) ASSERT_EQ(watches.back().receive()->parameters.at("event"), event);
+  }
+  const auto before = value(*bystander_.ask(metrics), "memio_events");
+  stop();
+  constexpr std::uint64_t publishes = 500;
+  for (std::uint64_t i = 0; i < publishes; ++i) ASSERT_TRUE(region->write(bytes("x")));
+  ASSERT_TRUE(bystander_.send(std::string(metrics) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  constexpr std::uint64_t most_of_a_round = 128;
+  EXPECT_LE(value(*reply, "memio_events") - before, most_of_a_round);
+  for (auto& watch : watches) {
+    const auto event = watch.receive();
+    ASSERT_TRUE(event);
+    EXPECT_EQ(event->parameters.at("event"), "version");
+    EXPECT_EQ(event->parameters.at("region").at("sequence"), publishes);
+  }
+  EXPECT_EQ(value(*bystander_.ask(metrics), "memio_events") - before, watchers);
+}
+
+// A watch of many regions tells what there is in pieces.
+TEST_F(Fairness, AWatchOfManyRegions) {
+  auto client = daemon_.connect();
+  constexpr std::uint64_t regions = 600;
+  for (std::uint64_t i = 0; i < regions; ++i)
+    ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
+  RawConnection watcher(daemon_.socket_path());
+  ASSERT_EQ(watcher.ask(R"({"method":"io.memio.List","parameters":{"pattern":"none"}})")->error, "");
+  stop();
+  ASSERT_TRUE(watcher.send(std::string(R"({"method":"io.memio.Watch","more":true})") + '\0'));
+  ASSERT_TRUE(bystander_.send(std::string(metrics) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  constexpr std::uint64_t most_events = 64;
+  EXPECT_LE(value(*reply, "memio_events"), most_events * most_turns);
+  for (std::uint64_t i = 0; i < regions; ++i) ASSERT_EQ(watcher.receive()->parameters.at("event"), "present");
+  EXPECT_EQ(watcher.receive()->parameters.at("event"), "ready");
+}
+
+}  // namespace
+}  // namespace memio::test

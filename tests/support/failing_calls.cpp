@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Preloaded into memiod: lets calls to the system fail for lack of memory, descriptors or room. Only those that can.
+#include "support/failing_calls.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+template <class Function>
+Function* next(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+memio::test::Faults* map_faults() {
+  const char* path = std::getenv("MEMIO_FAULTS");
+  const int fd = path ? next<int(const char*, int, ...)>("open")(path, O_RDWR | O_CLOEXEC) : -1;
+  if (fd < 0) std::abort();
+  void* data = next<void*(void*, size_t, int, int, int, off_t)>("mmap")(nullptr, sizeof(memio::test::Faults),
+                                                                        PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  ::close(fd);
+  return static_cast<memio::test::Faults*>(data);
+}
+
+memio::test::Faults& faults_of_test() {
+  static auto* faults = map_faults();
+  return *faults;
+}
+
+// Whether this call is the one.
+bool fails(const char* name) {
+  auto* faults = &faults_of_test();
+  if (faults->countdown == 0 || --faults->countdown != 0) return false;
+  std::strncpy(faults->failed.data(), name, faults->failed.size() - 1);
+  errno = faults->error;
+  return true;
+}
+
+}  // namespace
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+#define FORWARD(result, name, parameters, arguments, condition) \
+  EXPORTED result name parameters {                             \
+    if ((condition) && fails(#name)) return result(-1);         \
+    return next<result parameters>(#name) arguments;            \
+  }
+
+FORWARD(int, memfd_create, (const char* name, unsigned flags) noexcept, (name, flags), true)
+FORWARD(int, ftruncate, (int fd, off_t size) noexcept, (fd, size), true)
+FORWARD(int, eventfd, (unsigned count, int flags) noexcept, (count, flags), true)
+FORWARD(ssize_t, pwrite, (int fd, const void* from, size_t size, off_t offset), (fd, from, size, offset), true)
+FORWARD(int, socketpair, (int domain, int type, int protocol, int* fds) noexcept, (domain, type, protocol, fds), true)
+FORWARD(int, accept4, (int fd, sockaddr* address, socklen_t* size, int flags), (fd, address, size, flags), true)
+// Sending needs no descriptor and no room on a disk.
+FORWARD(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags),
+        faults_of_test().error == ENOMEM)
+FORWARD(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event) noexcept, (epoll, what, fd, event),
+        what == EPOLL_CTL_ADD)
+
+EXPORTED void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
+  if (fd >= 0 && (flags & MAP_SHARED) != 0 && fails("mmap")) return MAP_FAILED;
+  return next<void*(void*, size_t, int, int, int, off_t)>("mmap")(at, size, protection, flags, fd, offset);
+}
+
+EXPORTED int fcntl(int fd, int what, ...) {
+  va_list rest;
+  va_start(rest, what);
+  void* argument = va_arg(rest, void*);
+  va_end(rest);
+  if ((what == F_DUPFD_CLOEXEC || what == F_ADD_SEALS) && fails("fcntl")) return -1;
+  return next<int(int, int, ...)>("fcntl")(fd, what, argument);
+}
+
+// Only what is opened again.
+EXPORTED int open(const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const auto mode = va_arg(rest, unsigned);
+  va_end(rest);
+  if (std::strncmp(path, "/proc/self/fd/", 14) == 0 && fails("open")) return -1;
+  return next<int(const char*, int, ...)>("open")(path, flags, mode);
+}
