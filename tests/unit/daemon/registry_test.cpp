@@ -114,10 +114,11 @@ TEST_F(RegistryTest, AGenerationThatCannotBeTrueIsNotBelieved) {
     return registry_.adopt(shown(*region), *region->fds_for(Access::write)).value();
   };
   second->set_generation(first->generation());
-  const auto back = adopt(first);
+  auto back = adopt(first);
   EXPECT_EQ(back->generation(), first->generation());
   EXPECT_EQ(adopt(second)->generation(), 1001U) << "another has that one";
   registry_.remove(back);
+  back.reset();  // its place is free
   first->set_generation(5000);
   EXPECT_EQ(adopt(first)->generation(), 1002U) << "none had come so far";
 }
