@@ -76,17 +76,18 @@ Broker::~Broker() {
   while (!sessions_.empty()) end_session(*sessions_.begin()->second);
 }
 
-void Broker::restore(std::vector<Store::Kept> kept) {
-  for (auto& [index, record, fds] : kept) {
-    auto region =
-        registry_.restore(record, std::move(fds), *accounts_.of_user(::geteuid()),
-                          [&](Region& back) { back.set_record(store_.go_on(index, back)); });
+void Broker::restore(std::vector<Store::Kept>&& kept) {
+  // To memiod's own user: the ledger does not know whose they are.
+  const auto payer = accounts_.of_user(::geteuid());
+  for (auto& one : kept) {
+    auto region = registry_.restore(one.record, std::move(one.fds), *payer,
+                                    [&](Region& back) { back.set_record(store_.go_on(one.index, back)); });
     if (region) {
       linger_.on_adopted(*region);
       continue;
     }
-    log_warning("the region {} does not come back: {}", record.spec.name, region.error().text());
-    store_.drop(index);
+    log_warning("the region {} does not come back: {}", one.record.spec.name, region.error().text());
+    store_.drop(one.index);
   }
   if (!kept.empty()) log_info("{} regions have come back", registry_.regions().size());
 }

@@ -34,6 +34,7 @@ class Talk {
 
   Result<void> say(const std::string& text, const std::vector<int>& fds = {}) {
     std::vector<UniqueFd> copies;
+    copies.reserve(fds.size());
     for (const int fd : fds) copies.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!std::ranges::all_of(copies, &UniqueFd::valid)) return fail_errno(errno, "handing over a file descriptor");
     if (auto queued = channel_.send(text, std::move(copies)); !queued) return queued;
