@@ -138,11 +138,11 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
   const auto& name = record.spec.name;
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
   if (!record.nameless && regions_.contains(name)) return fail(Errc::region_exists, "there are two regions " + name);
-  auto cost = charge(payer, record.spec.geometry);
-  if (!cost) return fail(std::move(cost.error()));
   auto region = Region::adopt(record.spec, std::move(fds), record.taken);
   if (!region) return region;
-  (*region)->set_cost(payer.uid(), std::move(*cost));
+  // What is there already is not lost over a quota that has become smaller.
+  auto cost = charge(payer, record.spec.geometry);
+  (*region)->set_cost(payer.uid(), cost ? std::move(*cost) : Region::Cost{});
   (*region)->set_orphaned(record.spec.lifetime == protocol::Lifetime::session);
   (*region)->set_creator_cell(record.creator_cell);
   (*region)->set_unused_since(record.unused_since);

@@ -29,7 +29,7 @@ class Registry {
   // had lost that. Errors: as create(), and not_the_region.
   Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds, Account& payer);
   // Takes back a region that an earlier memiod had, as its ledger says it was. `before_added` is called with it before
-  // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, limit_exceeded, out_of_resources.
+  // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, out_of_resources.
   Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds, Account& payer,
                                           const std::function<void(Region&)>& before_added);
   // The region of these files, by its name or among those that came back without one; else null.

@@ -4,6 +4,9 @@
 
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "service.h"
 
 namespace memio::test {
@@ -30,10 +33,29 @@ TEST_F(Service, ReloadsWithoutLosingAnything) {
   systemctl({"reload", "memiod.service"});
   EXPECT_TRUE(becomes("ActiveState", "active"));
   ASSERT_EQ(::kill(pid, SIGHUP), 0);
-  EXPECT_TRUE(becomes([] { return !logged("to read anew").empty(); }));
+  EXPECT_TRUE(becomes([] { return !logged("was read again").empty(); }));
   EXPECT_TRUE(becomes("ActiveState", "active"));
   EXPECT_EQ(main_pid(), pid);
   EXPECT_TRUE(client.stat("a"));
+}
+
+TEST_F(Service, AConfigurationThatIsReadAgainCountsIfItIsRight) {
+  start();
+  auto client = connect();
+  ASSERT_TRUE(client.create("a", {.capacity = 16}));
+  const auto path = home() + "/.config/memio/memiod.conf";
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path) << R"({"limits": {"connection": {"regions": 0}}})";
+  systemctl({"reload", "memiod.service"});
+  EXPECT_TRUE(becomes([&] {
+    auto after = connect();  // quotas are those of when a connection is made
+    const auto region = after.create("b", {.capacity = 16});
+    return !region && region.error().code == Errc::limit_exceeded;
+  }));
+  std::ofstream(path) << "{";
+  systemctl({"reload", "memiod.service"});
+  EXPECT_TRUE(becomes([] { return !logged("was not taken over").empty(); }));
+  EXPECT_TRUE(becomes("ActiveState", "active"));
 }
 
 TEST_F(Service, EndsWhenItHasNothingAndComesBackWhenItIsWanted) {
