@@ -49,6 +49,7 @@ TEST_F(Scale, TenThousandRegionsAndAThousandSessions) {
   constexpr std::uint64_t sessions = 1'000;
   const auto regions = many_regions(sessions);
   ASSERT_GE(regions, sessions) << "raise the limit of descriptors (ulimit -Hn)";
+  ASSERT_TRUE(client_.list());  // our own connection has been taken then
   const auto fds_before = daemon_.open_fds();
   const auto before = memory("RssAnon");
   std::vector<std::optional<RawConnection>> connections(sessions);
