@@ -27,6 +27,7 @@ std::uint64_t microseconds_since_boot() {
   ::clock_gettime(CLOCK_BOOTTIME, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_nsec) / 1000;
 }
+
 // What is allocated to make an answer of that length is worth being given back to the system.
 constexpr std::size_t large_answer = std::size_t{1} << 20;
 
