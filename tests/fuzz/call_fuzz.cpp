@@ -70,7 +70,11 @@ void send(int socket, std::string_view bytes, std::size_t fds) {
 void run(Input input) {
   auto loop = EventLoop::make();
   require(loop.has_value());
-  auto broker = Broker::make(*loop, config());
+  Notifier notifier(*loop);
+  Store store(*loop, notifier);
+  PassedFds none;
+  require(store.open(none, true).has_value());
+  auto broker = Broker::make(*loop, config(), notifier, store);
   require(broker.has_value());
   std::array<int, 2> ends{};
   require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) == 0);
