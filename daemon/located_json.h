@@ -15,10 +15,10 @@ namespace memio::broker {
 struct LocatedJson {
   struct Member;
 
-  Json value;                           // of everything but objects and arrays, for which it says only which it is
-  std::size_t byte = 0;                 // where it begins, from 0
-  std::vector<Member> members{};        // of an object, in their order
-  std::vector<LocatedJson> elements{};  // of an array
+  Json value;                         // of everything but objects and arrays, for which it says only which it is
+  std::size_t byte = 0;               // where it begins, from 0
+  std::vector<Member> members;        // of an object, in their order
+  std::vector<LocatedJson> elements;  // of an array
 };
 
 struct LocatedJson::Member {

@@ -119,10 +119,11 @@ void Turns::round() {
   }
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
-    Member& member = members_.at(event.data.u64);
+    const std::uint64_t id = event.data.u64;  // an epoll_event is packed: nothing may refer into it
+    Member& member = members_.at(id);
     member.ready = event.events;
     // Whoever waits in the queue has its turn when it comes there.
-    if (!member.queued && std::ranges::find(due, event.data.u64) == due.end()) due.push_back(event.data.u64);
+    if (!member.queued && std::ranges::find(due, id) == due.end()) due.push_back(id);
   }
   for (const auto id : due) take_turn(id);
   if (!again_.empty()) soon_.run_soon();
