@@ -2,35 +2,25 @@
 // Random calls, a line each, to a whole broker: its sessions, its dispatcher, its methods. Whatever is sent, it answers
 // or ends the connection, and nothing is left when the connection has ended.
 
-#include <dirent.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <string>
 
 #include "broker.h"
 #include "fuzz.h"
 #include "log.h"
+#include "peer.h"
 
 namespace {
 
 using namespace memio;          // NOLINT(google-build-using-namespace)
 using namespace memio::broker;  // NOLINT(google-build-using-namespace)
+using memio::fuzz::count_fds;
 using memio::fuzz::Input;
 using memio::fuzz::require;
-
-std::size_t count_fds() {
-  std::size_t count = 0;
-  DIR* directory = ::opendir("/proc/self/fd");
-  require(directory != nullptr);
-  while (::readdir(directory)) ++count;
-  ::closedir(directory);
-  return count;
-}
 
 // Small quotas, so that they are reached; no slowing down, so that it takes no time.
 Config config() {
@@ -43,28 +33,6 @@ Config config() {
     quota->messages_per_second = 1'000'000'000;
   }
   return made;
-}
-
-void send(int socket, std::string_view bytes, std::size_t fds) {
-  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(8 * sizeof(int))> control{};
-  const UniqueFd fd(::eventfd(0, EFD_CLOEXEC));
-  if (fds > 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(fds * sizeof(int));
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(fds * sizeof(int));
-    for (std::size_t i = 0; i < fds; ++i) {
-      const int number = fd.get();
-      std::memcpy(CMSG_DATA(c) + i * sizeof(int), &number, sizeof number);
-    }
-  }
-  require(::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(bytes.size()));
 }
 
 void run(Input input) {
@@ -87,7 +55,7 @@ void run(Input input) {
   const auto rest = input.take(60'000);
   std::string text(rest.begin(), rest.end());
   std::ranges::replace(text, '\n', '\0');
-  if (!text.empty()) send(peer.get(), text, fds);
+  if (!text.empty()) require(memio::fuzz::send(peer.get(), text, fds));
   require(::shutdown(peer.get(), SHUT_WR) == 0);
   // Answers are taken; descriptors that come with them are closed by not asking for them.
   auto answers = loop->add_io(peer.get(), EPOLLIN, [&](std::uint32_t) {

@@ -2,8 +2,6 @@
 // Random bytes and descriptors against a Channel that reads at most 143 bytes at a time. Every message that comes out
 // was sent; every descriptor is either handed out or closed.
 
-#include <dirent.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -13,45 +11,16 @@
 #include "fuzz.h"
 #include "memio/channel.h"
 #include "memio/message.h"
+#include "peer.h"
 
 namespace {
 
 using memio::Channel;
 using memio::UniqueFd;
+using memio::fuzz::count_fds;
 using memio::fuzz::Input;
 using memio::fuzz::require;
-
-std::size_t count_fds() {
-  std::size_t count = 0;
-  DIR* directory = ::opendir("/proc/self/fd");
-  require(directory != nullptr);
-  while (::readdir(directory)) ++count;
-  ::closedir(directory);
-  return count;
-}
-
-// False if the socket takes no more.
-bool send(int socket, std::string_view bytes, std::size_t fds) {
-  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(32 * sizeof(int))> control{};
-  const UniqueFd fd(::eventfd(0, EFD_CLOEXEC));
-  if (fds > 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(fds * sizeof(int));
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(fds * sizeof(int));
-    for (std::size_t i = 0; i < fds; ++i) {
-      const int number = fd.get();
-      std::memcpy(CMSG_DATA(c) + i * sizeof(int), &number, sizeof number);
-    }
-  }
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(bytes.size());
-}
+using memio::fuzz::send;
 
 void run(Input input) {
   std::array<int, 2> ends{};
