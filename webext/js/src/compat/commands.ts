@@ -28,7 +28,7 @@ export class Commands {
     this.#webview2 = webview2;
   }
 
-  /** The document goes; its regions are closed already. */
+  /** The document goes. Uploads that were not committed end; regions come back with it, if it does. */
   forget(): void {
     this.#uploads.clear();
   }
