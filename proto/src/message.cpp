@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "memio/raw_json.h"
 #include "memio/strict_json.h"
 
 namespace memio {
@@ -86,25 +87,20 @@ Result<Reply> decode_reply(std::string_view text) {
   return reply;
 }
 
-namespace {
-
-// Bytes that are no UTF-8 cannot stand in JSON; they can only come from our own errors quoting foreign ones.
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-}  // namespace
+// Bytes that are no UTF-8 can only come from our own errors quoting foreign ones.
 
 std::string encode(const Call& call) {
   Json json = {{"method", call.method}, {"parameters", call.parameters}};
   if (call.more) json["more"] = true;
   if (call.oneway) json["oneway"] = true;
-  return dump(json);
+  return to_text(json);
 }
 
 std::string encode(const Reply& reply) {
   Json json = {{"parameters", reply.parameters}};
   if (!reply.error.empty()) json["error"] = reply.error;
   if (reply.continues) json["continues"] = true;
-  return dump(json);
+  return to_text(json);
 }
 
 Reply to_reply(const Error& error) {
@@ -113,8 +109,26 @@ Reply to_reply(const Error& error) {
     const bool sentence = std::string_view(field) == "message";
     reply.parameters[field] = sentence ? Error{Errc::system, error.system_errno, error.message}.text() : error.message;
   }
+  if (error.code == Errc::command_failed) {
+    reply.parameters["error"] = error.rejection ? error.rejection->error : std::string();
+    if (error.rejection && !error.rejection->details.empty())
+      reply.parameters["details"] = to_raw(error.rejection->details);
+  }
   return reply;
 }
+
+namespace {
+
+std::shared_ptr<const Rejection> rejection_of(const Json& parameters) {
+  auto rejection = std::make_shared<Rejection>();
+  if (const auto name = parameters.find("error"); name != parameters.end() && name->is_string())
+    rejection->error = name->get<std::string>();
+  if (const auto details = parameters.find("details"); details != parameters.end() && !details->is_null())
+    rejection->details = to_text(*details);
+  return rejection;
+}
+
+}  // namespace
 
 Error to_error(const Reply& reply) {
   Error error{error_from_name(reply.error)};
@@ -122,6 +136,7 @@ Error to_error(const Reply& reply) {
     error.message = "memiod answered with an error that this version does not know: " + reply.error;
     return error;
   }
+  if (error.code == Errc::command_failed) error.rejection = rejection_of(reply.parameters);
   const char* field = subject_field(error.code);
   const auto found = field ? reply.parameters.find(field) : reply.parameters.end();
   const std::string subject = found != reply.parameters.end() && found->is_string() ? found->get<std::string>() : "";

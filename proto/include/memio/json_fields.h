@@ -6,17 +6,17 @@
 
 #include <concepts>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "memio/raw_json.h"
 #include "memio/result.h"
 
 namespace memio::protocol {
 
-using Json = nlohmann::json;
+using memio::Json;
 
 class FieldReader;
 
@@ -110,6 +110,7 @@ class FieldReader {
     else
       failed_ = name;
   }
+  void read_value(const Json& json, const std::string&, JsonText& value) { value.text = to_text(json); }
   template <NamedEnum E>
   void read_value(const Json& json, const std::string& name, E& value) {
     const auto parsed = json.is_string() ? from_string<E>(json.get_ref<const std::string&>()) : std::nullopt;
@@ -166,6 +167,8 @@ template <class T>
     return to_json(value);
   else if constexpr (NamedEnum<T>)
     return to_string(value);
+  else if constexpr (std::is_same_v<T, JsonText>)
+    return to_raw(value.text);
   else
     return value;
 }
