@@ -9,6 +9,7 @@
 #include <string>
 
 #include "account.h"
+#include "commands.h"
 #include "config.h"
 #include "doorbells.h"
 #include "event_loop.h"
@@ -20,6 +21,7 @@
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "topics.h"
 #include "turns.h"
 #include "watch.h"
 
@@ -64,6 +66,10 @@ class Broker {
   [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
   [[nodiscard]] Accounts& accounts() noexcept { return accounts_; }
   [[nodiscard]] PublishTimes& publish_times() noexcept { return publish_times_; }
+  [[nodiscard]] Commands& commands() noexcept { return commands_; }
+  [[nodiscard]] Topics& topics() noexcept { return topics_; }
+  // Ends what a session handles and listens to, and its calls.
+  void forget_mailbox(Session& session);
   // Since memiod was started.
   struct Totals {
     std::uint64_t sessions = 0;
@@ -83,6 +89,7 @@ class Broker {
   };
 
   Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store);
+  Result<void> start_call_timer();
   void accept_one(int listener);
   Result<void> admit(UniqueFd& socket);
   [[nodiscard]] Result<Grants> grants_of(uid_t uid) const;
@@ -103,6 +110,9 @@ class Broker {
   IdleShrink idle_shrink_;
   Linger linger_;
   PublishTimes publish_times_;
+  EventSource call_timer_;
+  Commands commands_;
+  Topics topics_;
   std::unique_ptr<Turns> turns_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::uint64_t last_session_ = 0;

@@ -33,6 +33,13 @@ void EventSource::start_timer(std::chrono::milliseconds delay) noexcept {
   sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
 }
 
+// A steady_clock is CLOCK_MONOTONIC, as the loop's timers are.
+void EventSource::set_timer(std::chrono::steady_clock::time_point time) noexcept {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  sd_event_source_set_time(source_.get(), static_cast<std::uint64_t>(microseconds));
+  sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
+}
+
 void EventSource::run_soon() noexcept { sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT); }
 
 namespace {

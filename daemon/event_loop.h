@@ -31,6 +31,8 @@ class EventSource {
   void set_io_events(std::uint32_t events) noexcept;
   // A timer: calls back once, this long from now, unless it is waiting already.
   void start_timer(std::chrono::milliseconds delay) noexcept;
+  // A timer: calls back once, at that time, whatever it was waiting for.
+  void set_timer(std::chrono::steady_clock::time_point time) noexcept;
   // A deferred source: calls back once, in the loop's next turn.
   void run_soon() noexcept;
 
