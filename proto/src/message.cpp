@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "memio/message.h"
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 
+#include "memio/json_scanner.h"
 #include "memio/raw_json.h"
 #include "memio/strict_json.h"
 
@@ -12,7 +16,62 @@ namespace {
 
 tl::unexpected<Error> malformed(std::string reason) { return fail(Errc::malformed_message, std::move(reason)); }
 
-Result<Json> parse_object(std::string_view text) {
+// Members of the parameters that are of the type object: nobody who reads a message looks into them.
+bool is_passed_on(std::string_view name) {
+  constexpr std::array names = {"arguments", "result", "details", "payload", "value"};
+  return std::ranges::find(names, name) != names.end();
+}
+
+// The parameters, with what is passed on as its text.
+std::optional<Json> parse_parameters(std::string_view text) {
+  constexpr unsigned depth = 1;
+  Json parameters = Json::object();
+  JsonScanner scanner(text, depth);
+  if (!scanner.enter_object()) return std::nullopt;
+  while (const auto name = scanner.next_member()) {
+    const auto value = scanner.take_value();
+    if (!value || name->find('\\') != name->npos) return std::nullopt;
+    if (is_passed_on(*name) && *value != "null") {
+      parameters[std::string(*name)] = to_raw(std::string(*value));
+      continue;
+    }
+    auto parsed = parse_strictly(*value);
+    if (!parsed) return std::nullopt;
+    parameters[std::string(*name)] = std::move(*parsed);
+  }
+  if (!scanner.at_end()) return std::nullopt;
+  return parameters;
+}
+
+// A message that passes values on, which need not be taken apart for that. Nothing if it is none, or none of the usual
+// kind; then it is read in the other way, which also says what is wrong with it.
+std::optional<Json> parse_passing_on(std::string_view text) {
+  Json message = Json::object();
+  JsonScanner scanner(text);
+  if (!scanner.enter_object()) return std::nullopt;
+  while (const auto name = scanner.next_member()) {
+    const auto value = scanner.take_value();
+    if (!value || name->find('\\') != name->npos) return std::nullopt;
+    auto& member = message[std::string(*name)];
+    if (*name == "parameters") {
+      auto parameters = parse_parameters(*value);
+      if (!parameters) return std::nullopt;
+      member = std::move(*parameters);
+    } else if (*value == "true" || *value == "false") {
+      member = *value == "true";
+    } else {
+      auto parsed = parse_strictly(*value);
+      if (!parsed) return std::nullopt;
+      member = std::move(*parsed);
+    }
+  }
+  if (!scanner.at_end()) return std::nullopt;
+  return message;
+}
+
+Result<Json> parse_object(std::string_view text, Objects objects) {
+  if (objects == Objects::passed_on)
+    if (auto passing_on = parse_passing_on(text)) return std::move(*passing_on);
   auto json = parse_strictly(text);
   if (!json) {
     const auto& problem = json.error();
@@ -61,7 +120,11 @@ const char* subject_field(Errc code) {
 }  // namespace
 
 Result<Call> decode_call(std::string_view text) {
-  auto json = parse_object(text);
+  // Only calls of these have something to pass on. That the words are somewhere else in the text costs a look, no more.
+  constexpr std::array methods = {"\"io.memio.Invoke\"", "\"io.memio.Answer\"", "\"io.memio.Emit\""};
+  const bool passes_on =
+      std::ranges::any_of(methods, [&](const char* method) { return text.find(method) != text.npos; });
+  auto json = parse_object(text, passes_on ? Objects::passed_on : Objects::parsed);
   if (!json) return fail(std::move(json.error()));
   Call call;
   Result<void> result = take(*json, "method", call.method);
@@ -75,8 +138,8 @@ Result<Call> decode_call(std::string_view text) {
   return call;
 }
 
-Result<Reply> decode_reply(std::string_view text) {
-  auto json = parse_object(text);
+Result<Reply> decode_reply(std::string_view text, Objects objects) {
+  auto json = parse_object(text, objects);
   if (!json) return fail(std::move(json.error()));
   Reply reply;
   Result<void> result = take(*json, "error", reply.error);

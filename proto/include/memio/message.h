@@ -4,6 +4,7 @@
 // Varlink's messages (https://varlink.org): one JSON object each. This is the codec between their text and their parts;
 // framing and file descriptors are Channel's.
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -30,9 +31,13 @@ struct Reply {
   bool continues = false;  // more replies to the same call follow
 };
 
-// Text to parts. Error: malformed_message, saying what is wrong with it.
+// What becomes of parameters of the type object: values like others, or only their text (raw_json.h), for those who pass
+// them on. They are checked in both cases.
+enum class Objects : std::uint8_t { parsed, passed_on };
+
+// Text to parts; in a call, objects are only text. Error: malformed_message, saying what is wrong with it.
 Result<Call> decode_call(std::string_view text);
-Result<Reply> decode_reply(std::string_view text);
+Result<Reply> decode_reply(std::string_view text, Objects objects = Objects::parsed);
 
 // Parts to text, without the NUL that ends a message.
 std::string encode(const Call& call);
