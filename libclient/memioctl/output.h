@@ -23,6 +23,8 @@ class Output {
   void published(const std::string& name, std::uint64_t sequence, std::uint64_t length);
   void shrunk(const std::string& name, std::uint64_t freed);
   void event(const WatchEvent& event);
+  void handled(const std::string& command, const std::string& how, int status);
+  void message(const Message& message);
 
  private:
   std::ostream& to_;

@@ -96,8 +96,13 @@ Result<void> Client::renew(UniqueFd socket) { return core_->renew(std::move(sock
 
 Client::Client(std::shared_ptr<detail::ClientCore> core) noexcept : core_(std::move(core)) {}
 Client::Client(Client&&) noexcept = default;
-Client& Client::operator=(Client&&) noexcept = default;
-Client::~Client() = default;
+Client& Client::operator=(Client&& other) noexcept {
+  std::swap(core_, other.core_);
+  return *this;
+}
+Client::~Client() {
+  if (core_) core_->forget_requests();  // they may hold what holds the core
+}
 
 Result<Region> Client::create(std::string_view name, const RegionOptions& options) {
   auto region =

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "connect.h"
+#include "mail.h"
 #include "watcher.h"
 
 namespace memio::detail {
@@ -62,9 +63,13 @@ void ClientCore::send(std::string_view method, Json parameters, Pending pending,
     pump();
 }
 
-Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
-  pump();  // to notice that memiod has gone before the call is lost with it
+void ClientCore::look_for_memiod() {
+  pump();  // to notice that memiod has gone before a call is lost with it
   if (!connected_ && can_reconnect()) retry();
+}
+
+Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
+  look_for_memiod();
   own_answer_.reset();
   send(method, std::move(parameters), {});
   while (!own_answer_)
@@ -100,7 +105,11 @@ void ClientCore::answer(Pending pending, Result<Answer> answer) {
   call_again();
 }
 
-void ClientCore::close_handle(std::uint64_t id) noexcept {
+void ClientCore::close_handle(std::uint64_t id, Line line) noexcept {
+  if (line == Line::mail) {
+    if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_json(protocol::CloseParameters{id}));
+    return;
+  }
   if (!connected_) return;
   try {
     Call call{std::string(protocol::close_method)};
@@ -192,11 +201,17 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
     return fail(Errc::protocol_violation, "memiod answered with " + what);
   };
   if (!reply) return bad("a wrong field: " + reply.error().message);
-  auto& [info, handle] = *reply;
+  if (reply->handle.access != wanted) return bad("another access mode than was asked for");
+  return make_region(std::move(reply->region), reply->handle, answer->fds, creator, Line::own);
+}
+
+Result<Region> ClientCore::make_region(protocol::Region info, const protocol::Handle& handle,
+                                       std::vector<UniqueFd>& fds, bool creator, Line line) {
+  const auto bad = [](const std::string& what) {
+    return fail(Errc::protocol_violation, "memiod answered with " + what);
+  };
   const auto geometry = Geometry::make(info.layout, info.slots, info.capacity, info.huge_pages);
   if (!geometry || geometry->stride != info.stride) return bad("an impossible region");
-  if (handle.access != wanted) return bad("another access mode than was asked for");
-  auto& fds = answer->fds;
   const auto take = [&fds](std::uint64_t index) { return index < fds.size() ? std::move(fds[index]) : UniqueFd(); };
   RegionMemory::Parts parts{take(handle.region_file_descriptor),
                             take(handle.leases_file_descriptor),
@@ -208,11 +223,78 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
   if (!parts.region.valid() || !parts.leases.valid() || !parts.doorbell.valid()) return bad("too few file descriptors");
   auto memory = RegionMemory::map(std::move(parts));
   if (!memory) {
-    close_handle(handle.id);
+    close_handle(handle.id, line);
     return fail(std::move(memory.error()));
   }
-  return Region(
-      std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory)));
+  auto open = std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory));
+  open->set_on_mail(line == Line::mail);
+  return Region(std::move(open));
+}
+
+// --- mail ---
+
+Mail& ClientCore::mail() {
+  if (!mail_) mail_ = std::make_unique<Mail>(*this);
+  return *mail_;
+}
+
+void ClientCore::open_mail() {
+  auto opened = [this](Result<Answer> answer) {
+    if (!answer) return mail_->opened(fail(std::move(answer.error())));
+    if (answer->fds.empty()) return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a socket"));
+    mail_->opened(std::move(answer->fds.front()));
+  };
+  send(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+       {.on_answer = std::move(opened), .ours = true});
+}
+
+Result<void> ClientCore::poll_mail(int fd, std::uint32_t events) noexcept {
+  return poll_add(fd, events, key(Kind::mail, 0));
+}
+
+void ClientCore::repoll_mail(int fd, std::uint32_t events) noexcept {
+  epoll_event event{events, {.u64 = key(Kind::mail, 0)}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void ClientCore::forget_mail_handles() noexcept {
+  for (auto* region : regions_)
+    if (region->on_mail()) region->set_handle(std::nullopt);
+}
+
+void ClientCore::add_mail_source(MailSource& source) {
+  source.source = add_source({.mail = &source, .token = source.token});
+  source.registered = true;
+}
+
+void ClientCore::remove_mail_source(MailSource& source) noexcept {
+  if (std::exchange(source.registered, false)) remove_source(source.source);
+}
+
+void ClientCore::make_mail_ready(MailSource& source) noexcept {
+  if (!source.registered || sources_[source.source].ready) return;
+  make_ready(source.source);
+  if (!dispatching_) call_again();
+}
+
+std::optional<Event> ClientCore::take_mail_event(std::size_t index) noexcept {
+  MailSource& source = *sources_[index].mail;
+  const bool arrived = std::exchange(source.arrived, false) && source.has_something();
+  if (arrived) {
+    if (source.cancelled) make_ready(index);  // one event after the other
+    return Event{source.token, source.arrived_kind};
+  }
+  if (std::exchange(source.cancelled, false)) return Event{source.token, Event::Kind::call_cancelled};
+  return std::nullopt;
+}
+
+void ClientCore::run_in_dispatch(std::function<void()> body) {
+  answered_.emplace_back([body = std::move(body)](const Result<Answer>&) { body(); }, Answer{});
+  call_again();
+}
+
+void ClientCore::forget_requests() noexcept {
+  if (mail_) mail_->forget_requests();
 }
 
 // --- events ---
@@ -276,7 +358,7 @@ void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
 
 void ClientCore::make_ready(std::size_t index) noexcept {
   Source& source = sources_[index];
-  if (source.ready || (!source.region && !source.watcher)) return;
+  if (source.ready || (!source.region && !source.watcher && !source.mail)) return;
   source.ready = true;
   ready_.push_back(index);  // reserved by add_source
 }
@@ -293,6 +375,7 @@ void ClientCore::collect(std::span<const epoll_event> found) {
         break;
       }
       case Kind::doorbell: make_ready(index); break;
+      case Kind::mail: mail_->pump(); break;
       case Kind::watcher:
         if (index < sources_.size() && sources_[index].watcher && sources_[index].watcher->pump()) make_ready(index);
         break;
@@ -304,7 +387,9 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
   // Whatever the last call has left undone keeps the epoll readable, so waiting here overlooks nothing.
   std::array<epoll_event, events_at_once> found;
   const int n = ::epoll_wait(epoll_.get(), found.data(), static_cast<int>(found.size()), timeout);
+  dispatching_ = true;
   if (n > 0) collect({found.data(), static_cast<std::size_t>(n)});
+  dispatching_ = false;
   run_answered();
 
   std::size_t told = 0;
@@ -325,6 +410,10 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
     source.ready = false;
     if (source.watcher) {
       events[told++] = {source.token, Event::Kind::watch_ready};
+      continue;
+    }
+    if (source.mail) {
+      if (const auto event = take_mail_event(index)) events[told++] = *event;
       continue;
     }
     const auto look = source.region->look();

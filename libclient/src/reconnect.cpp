@@ -14,6 +14,7 @@
 
 #include "client_core.h"
 #include "connect.h"
+#include "mail.h"
 #include "watcher.h"
 
 namespace memio::detail {
@@ -86,6 +87,7 @@ Result<void> ClientCore::renew(UniqueFd socket) {
   for (std::size_t i = 0; connected_ && i < regions_.size(); ++i) claim(*regions_[i]);
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher) resume(*sources_[i].watcher);
+  if (connected_ && mail_) mail_->on_reconnected();
   return {};
 }
 
@@ -108,6 +110,7 @@ void ClientCore::claim(OpenRegion& region) {
                                               .leases_file_descriptor = 1,
                                               .doorbell_file_descriptor = 2};
   region.set_handle(std::nullopt);
+  region.set_on_mail(false);  // wherever it came from
   auto fds = copies(memory);
   if (fds.empty()) return;
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
