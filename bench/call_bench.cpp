@@ -26,13 +26,11 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-
 #include "daemon.h"
+#include "dbus_peer.h"
 #include "memio/message.h"
 #include "memio/protocol_json.h"
 #include "must.h"
@@ -107,79 +105,6 @@ class RawPeer {
   std::optional<Process> process_;
 };
 
-// A bus of our own with a service of our own on it.
-class DbusPeer {
- public:
-  explicit DbusPeer(std::string answer) {
-    address_ = "unix:path=" + directory_.path() + "/bus";
-    const auto config = directory_.path() + "/bus.conf";
-    // What a session's bus has.
-    std::ofstream(config) << "<busconfig><type>session</type><listen>" << address_
-                          << "</listen><auth>EXTERNAL</auth><policy context=\"default\">"
-                             "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>"
-                             "<allow own=\"*\"/></policy></busconfig>";
-    daemon_.emplace(Process::run(
-        {"dbus-daemon", "--nofork", "--nosyslog", "--nopidfile", "--config-file", config, "--print-address"}, {},
-        true));
-    char byte = 0;
-    must(::read(daemon_->output(), &byte, 1), "waiting for dbus-daemon");
-    const test::Turnstile ready;
-    service_.emplace(Process::fork([&] { return serve(answer, ready); }));
-    ready.wait();
-    bus_ = connect();
-  }
-  ~DbusPeer() { sd_bus_flush_close_unref(bus_); }
-  DbusPeer(const DbusPeer&) = delete;
-  DbusPeer& operator=(const DbusPeer&) = delete;
-
-  void call() {
-    sd_bus_message* reply = nullptr;
-    check(sd_bus_call_method(bus_, "io.memio.Bench", "/bench", "io.memio.Bench", "Stat", nullptr, &reply, "s",
-                             region_name));
-    const char* text = nullptr;
-    check(sd_bus_message_read(reply, "s", &text));
-    benchmark::DoNotOptimize(text);
-    sd_bus_message_unref(reply);
-  }
-
- private:
-  static void check(int result) {
-    if (result < 0) die(std::string("sd-bus: ") + std::strerror(-result));
-  }
-  sd_bus* connect() const {
-    sd_bus* bus = nullptr;
-    check(sd_bus_new(&bus));
-    check(sd_bus_set_address(bus, address_.c_str()));
-    check(sd_bus_set_bus_client(bus, 1));
-    check(sd_bus_start(bus));
-    return bus;
-  }
-  int serve(std::string& answer, const test::Turnstile& ready) const {
-    const auto stat = [](sd_bus_message* message, void* userdata, sd_bus_error*) {
-      const char* name = nullptr;
-      check(sd_bus_message_read(message, "s", &name));
-      return sd_bus_reply_method_return(message, "s", static_cast<std::string*>(userdata)->c_str());
-    };
-    static const sd_bus_vtable vtable[] = {
-        SD_BUS_VTABLE_START(0), SD_BUS_METHOD("Stat", "s", "s", stat, SD_BUS_VTABLE_UNPRIVILEGED), SD_BUS_VTABLE_END};
-    sd_bus* bus = connect();
-    check(sd_bus_add_object_vtable(bus, nullptr, "/bench", "io.memio.Bench", vtable, &answer));
-    check(sd_bus_request_name(bus, "io.memio.Bench", 0));
-    ready.pass();
-    for (;;) {
-      const int handled = sd_bus_process(bus, nullptr);
-      check(handled);
-      if (handled == 0) check(sd_bus_wait(bus, UINT64_MAX));
-    }
-  }
-
-  test::TemporaryDirectory directory_;
-  std::string address_;
-  std::optional<Process> daemon_;
-  std::optional<Process> service_;
-  sd_bus* bus_ = nullptr;
-};
-
 void make_regions(Client& client, const std::string& prefix, int count) {
   for (int i = 0; i < count; ++i)
     must(client.create(prefix + std::to_string(i), {.capacity = 64, .lifetime = Lifetime::persistent}));
@@ -206,7 +131,7 @@ int main(int argc, char** argv) {
   const auto region = must(client.create(region_name, {.capacity = 921'600}));
   const auto answer = protocol::to_json(must(client.stat(region_name)));
   RawPeer raw(answer);
-  DbusPeer dbus(answer.dump());
+  DbusPeer dbus(region_name, answer.dump());
 
   const Daemon full(no_rate_limits);
   auto others = full.connect();

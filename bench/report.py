@@ -76,6 +76,7 @@ FIGURES = [
            if_missed="0.68: the bare JSON of call_rtt_vs_raw takes 0.39 of a D-Bus call by itself; the rest is reading strictly, on both "
                      "sides, and eight system calls of memiod's for a Stat"),
     Figure("call_rtt_vs_raw", "call_bench", "call_rtt/memio", "call_rtt/raw", "us", "bare JSON", 2),
+    Figure("invoke_rtt_vs_dbus", "invoke_bench", "invoke_rtt/memio", "invoke_rtt/dbus", "us", "D-Bus call", 1),
     Figure("list_10000", "call_bench", "list/memio", "list/serialise", "ms", "serialising it", 5),
     Figure("create_flat", "call_bench", "create/last", "create/first", "ms", "the first 1,000", 1.5),
     Figure("js_100mib_vs_scheme", "js_bench", "js_100mib/memio", "js_100mib/scheme", "ms", "URI scheme", 0.01),

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What README.md shows works: one program publishes, the other follows, memioctl reads.
+"""What README.md shows works: one program publishes, the other follows, memioctl reads. So do the examples of commands and
+messages: one handles, the other calls it and listens, memioctl calls it too.
 
-    examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER
+    examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER HANDLER LISTENER
 """
 
 import pathlib
@@ -37,7 +38,7 @@ def line_of(process):
 
 
 def main():
-    program, memioctl, publisher, follower = sys.argv[1:]
+    program, memioctl, publisher, follower, handler, listener = sys.argv[1:]
     daemon = memiod.Memiod(program)
     environment = daemon.environment
     with Program([memioctl, "watch"], stdout=subprocess.PIPE, text=True, env=environment) as watching:
@@ -49,7 +50,17 @@ def main():
                 lines = [line_of(following), line_of(following)]
             get = [memioctl, "get", "hello"]
             lines.append(subprocess.run(get, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+    with Program([handler], stdout=subprocess.PIPE, text=True, env=environment) as handling:
+        line_of(handling)
+        with Program([listener, "text/*"], stdout=subprocess.PIPE, text=True, env=environment) as listening:
+            said = [line_of(listening), line_of(listening)]
+            called = subprocess.run([handler, "hello"], stdout=subprocess.PIPE, text=True, env=environment).stdout
+            said += [line_of(listening), called]
+            call = subprocess.run([memioctl, "call", "text/upper", "7"], capture_output=True, text=True, env=environment)
+            said.append(call.stderr)
     daemon.stop()
+    if said[:4] != ['"LISTENING"\n', 'text/done "LISTENING"\n', 'text/done "HELLO"\n', '"HELLO"\n'] or "NotText" not in said[4]:
+        sys.exit(f"the examples of commands said {said}")
     if not all(line.startswith("hello, ") for line in lines) or lines[0] == lines[1]:
         sys.exit(f"the follower printed {lines[:2]}, memioctl {lines[2]!r}")
 
