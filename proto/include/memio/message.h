@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "memio/json_text.h"
 #include "memio/result.h"
 
 namespace memio {
@@ -30,6 +31,18 @@ struct Reply {
   bool continues = false;  // more replies to the same call follow
 };
 
+// The same, to be sent, with parameters that are text already.
+struct WrittenCall {
+  std::string_view method;
+  JsonText parameters;
+  bool more = false;
+  bool oneway = false;
+};
+struct WrittenReply {
+  JsonText parameters;
+  bool continues = false;
+};
+
 // Text to parts. Error: malformed_message, saying what is wrong with it.
 Result<Call> decode_call(std::string_view text);
 Result<Reply> decode_reply(std::string_view text);
@@ -37,6 +50,8 @@ Result<Reply> decode_reply(std::string_view text);
 // Parts to text, without the NUL that ends a message.
 std::string encode(const Call& call);
 std::string encode(const Reply& reply);
+std::string encode(WrittenCall call);
+std::string encode(WrittenReply reply);
 
 // An Error as the reply that carries it, and back. Each of the standard errors has the field that its interface says,
 // all of ours have `message`.
