@@ -23,6 +23,9 @@ constexpr std::chrono::milliseconds status_interval{250};
 // How much later than its caller said a call may time out.
 constexpr std::chrono::milliseconds call_timer_accuracy{1};
 
+// How often those are looked at who are not read from.
+constexpr std::chrono::milliseconds unread_interval{1000};
+
 // Generations begin here, so that they never go back even if nothing is left of an earlier memiod. None makes regions
 // faster than one a microsecond.
 std::uint64_t microseconds_since_boot() {
@@ -72,6 +75,7 @@ Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Not
   registry_.start_after(std::max(store.last_generation(), microseconds_since_boot()));
   registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
   if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);
+  if (auto timer = loop_.add_timer([this] { look_at_unread(); })) unread_timer_ = std::move(*timer);
 }
 
 Result<void> Broker::start_call_timer() {
@@ -91,9 +95,9 @@ Broker::~Broker() {
 }
 
 void Broker::restore(std::vector<Store::Kept>&& kept) {
-  // To memiod's own user: the ledger does not know whose they are.
-  const auto payer = accounts_.of_user(::geteuid());
   for (auto& one : kept) {
+    // The ledger of an earlier version does not say whose they are.
+    const auto payer = accounts_.of_user(one.record.owner.value_or(::geteuid()));
     auto region = registry_.restore(one.record, std::move(one.fds), *payer,
                                     [&](Region& back) { back.set_record(store_.go_on(one.index, back)); });
     if (region) {
@@ -219,6 +223,7 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
            [this] {
              for (const auto& [other, s] : sessions_) s->release_received_fds();
            },
+       .on_unread = [this] { unread_timer_.start_timer(unread_interval); },
        .on_unused =
            [this](const std::shared_ptr<Region>& region) {
              if (!ending_) linger_.on_unused(region);  // no timer will fire any more
@@ -229,6 +234,12 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
   sessions_.emplace(id, std::move(*session));
   on_change();
   return {};
+}
+
+void Broker::look_at_unread() {
+  bool again = false;
+  for (const auto& [id, session] : sessions_) again = session->look_at_unread() || again;
+  if (again) unread_timer_.start_timer(unread_interval);
 }
 
 void Broker::end_session(Session& session) {

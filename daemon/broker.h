@@ -98,6 +98,7 @@ class Broker {
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_change();
   void update_status();
+  void look_at_unread();
 
   EventLoop& loop_;
   Notifier& notifier_;
@@ -125,6 +126,7 @@ class Broker {
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   bool had_large_answer_ = false;
   EventSource status_timer_;
+  EventSource unread_timer_;
   std::string told_status_;
   Idle idle_;
 };

@@ -44,7 +44,7 @@ Error rejected(std::string name, std::string message, std::string details = {}) 
 
 Result<Answer> done(Result<void> result) {
   if (!result) return fail(std::move(result.error()));
-  return Answer{Json::object(), {}};
+  return Answer{JsonText{}, {}};
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ std::size_t size_of(const Message& message) { return message.text.size() + messa
 
 std::string text_of(const Message& message, std::optional<std::uint64_t> lost) {
   return encode(
-      Reply{.parameters = protocol::to_json(protocol::ReceiveReply{
-                .kind = DeliveryKind::message, .name = message.topic, .value = message.payload, .lost = lost}),
-            .continues = true});
+      WrittenReply{.parameters = protocol::to_text(protocol::ReceiveReply{
+                       .kind = DeliveryKind::message, .name = message.topic, .value = message.payload, .lost = lost}),
+                   .continues = true});
 }
 
 }  // namespace

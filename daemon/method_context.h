@@ -20,7 +20,7 @@ struct Context {
 
 // What a method gives back. One that replies for itself, later or many times, gives nothing.
 struct Answer {
-  std::optional<Json> parameters{};
+  std::optional<JsonText> parameters{};
   std::vector<UniqueFd> fds{};
 };
 

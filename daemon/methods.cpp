@@ -30,6 +30,12 @@ Error no_such_handle(std::uint64_t id) {
   return {Errc::no_such_handle, 0, "this connection has no open handle " + std::to_string(id)};
 }
 
+// A session's process, as the protocol has it.
+std::optional<std::uint64_t> pid_of(const Session& session) {
+  const auto process = session.pid();
+  return process ? std::optional(static_cast<std::uint64_t>(*process)) : std::nullopt;
+}
+
 // The region of that name, if the session has the right to it.
 Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std::string& name, Right right) {
   if (auto checked = check_name(name); !checked) return fail(std::move(checked.error()));
@@ -47,7 +53,7 @@ Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Regio
   if (auto room = context.session.check_room_for_fds(fd_count); !room) return fail(std::move(room.error()));
   auto opened = context.session.open_handle(region, access);
   if (!opened) return fail(std::move(opened.error()));
-  return Answer{to_json(OpenReply{.region = region->info(), .handle = std::move(opened->handle)}),
+  return Answer{to_text(OpenReply{.region = region->info(), .handle = std::move(opened->handle)}),
                 std::move(opened->fds)};
 }
 
@@ -115,7 +121,7 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     region->set_creator_cell(cell);
     context.session.add_created(region);
   }
-  return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};
+  return Answer{to_text(AttachReply{.region = region->info(), .id = *id}), {}};
 }
 
 Result<Answer> seal(Context& context, const SealParameters& parameters) {
@@ -127,22 +133,23 @@ Result<Answer> seal(Context& context, const SealParameters& parameters) {
     return fail(Errc::permission_denied, "the region " + handle.region().name() +
                                              " was not created as exclusive by this connection, so it is not sealed");
   if (auto sealed = handle.region().seal_against_writing(); !sealed) return fail(std::move(sealed.error()));
-  return Answer{to_json(SealReply{}), {}};
+  return Answer{to_text(SealReply{}), {}};
 }
 
 Result<Answer> close_handle(Context& context, const CloseParameters& parameters) {
   if (!context.session.close_handle(parameters.id)) return fail(no_such_handle(parameters.id));
-  return Answer{to_json(CloseReply{}), {}};
+  return Answer{to_text(CloseReply{}), {}};
 }
 
 Result<Answer> list(Context& context, const ListParameters& parameters) {
   if (parameters.pattern)
     if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
   ListReply reply;
+  if (!parameters.pattern) reply.regions.reserve(context.broker.registry().regions().size());
   for (const auto& [name, region] : context.broker.registry().regions())
     if (context.session.grants().knows(name) && (!parameters.pattern || matches(*parameters.pattern, name)))
       reply.regions.push_back(region->info());
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> stat(Context& context, const StatParameters& parameters) {
@@ -156,22 +163,20 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   for (const auto& [session_id, session] : context.broker.sessions()) {
     for (const auto& [id, handle] : session->handles()) {
       if (&handle.region() != region.get()) continue;
-      std::optional<std::uint64_t> pid;
-      if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
-      reply.handle_states.push_back({.pid = pid,
+      reply.handle_states.push_back({.pid = pid_of(*session),
                                      .access = handle.access(),
                                      .leases = region->leases_of(handle.cell()),
                                      .writing = region->is_writing(handle.cell())});
     }
   }
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> remove(Context& context, const RemoveParameters& parameters) {
   auto region = find_region(context, parameters.name, Right::remove);
   if (!region) return fail(std::move(region.error()));
   context.broker.registry().remove(*region);
-  return Answer{to_json(RemoveReply{}), {}};
+  return Answer{to_text(RemoveReply{}), {}};
 }
 
 Result<Answer> watch(Context& context, const WatchParameters& parameters) {
@@ -184,7 +189,10 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   Watch::Owner owner{
       .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
       .can_send = [&session] { return session.takes_events(); },
-      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); },
+      .send =
+          [&session](const WatchReply& event) {
+            session.send(WrittenReply{.parameters = to_text(event), .continues = true});
+          },
       .wake = [&session] { session.wake(); }};
   auto& added = session.watches().emplace_back(std::move(owner), parameters.pattern,
                                                parameters.versions.value_or(false), std::move(*charge));
@@ -211,7 +219,7 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
   if (auto added = context.broker.add_scoped_session(std::move(ours), std::move(grants), context.session.account());
       !added)
     return fail(std::move(added.error()));
-  Answer answer{to_json(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
+  Answer answer{to_text(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
   answer.fds.push_back(std::move(theirs));
   return answer;
 }
@@ -232,15 +240,13 @@ Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
   ListSessionsReply reply;
   for (const auto& [id, session] : context.broker.sessions()) {
     session->release_received_fds();
-    std::optional<std::uint64_t> pid;
-    if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
     const auto& account = session->account();
     const auto* mailbox = session->mailbox_if_any();
     const auto mail = mailbox ? context.broker.commands().counts(*mailbox) : Commands::Counts{};
     const auto listens = mailbox ? context.broker.topics().listens(*mailbox) : 0;
     reply.sessions.push_back({.id = id,
                               .uid = account.uid(),
-                              .pid = pid,
+                              .pid = pid_of(*session),
                               .scoped = session->scoped(),
                               .handles = session->handles().size(),
                               .watches = session->watches().size(),
@@ -255,7 +261,7 @@ Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
                               .errors = session->counts().errors,
                               .pauses = session->counts().pauses});
   }
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
@@ -266,7 +272,7 @@ Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
     reply.open_metrics = to_open_metrics(families);
   else
     reply.families = std::move(families);
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> take_over(Context& context, const TakeOverParameters& parameters) {
@@ -291,7 +297,7 @@ template <Result<Json> (*handle)(const Json&)>
 Result<Answer> of_service(Context&, const Json& json) {
   auto reply = handle(json);
   if (!reply) return fail(std::move(reply.error()));
-  return Answer{std::move(*reply), {}};
+  return Answer{JsonText{reply->dump()}, {}};
 }
 
 constexpr std::array<std::pair<std::string_view, Handler>, 24> methods = {{
@@ -351,7 +357,7 @@ void answer_call(Broker& broker, Session& session, const Call& call, std::vector
   } else if (answer->parameters && id) {
     session.mailbox().post({.kind = DeliveryKind::answer, .id = id});
   } else if (answer->parameters && !call.oneway) {
-    session.send({.parameters = std::move(*answer->parameters)}, std::move(answer->fds));
+    session.send(WrittenReply{.parameters = std::move(*answer->parameters)}, std::move(answer->fds));
   }
 }
 

@@ -116,10 +116,7 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   (*region)->set_generation(may_be_given_back(noted.generation) ? noted.generation : ++last_generation_);
   (*region)->set_cost(payer.uid(), std::move(*cost));
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
-  if (noted.removed)
-    add_removed(*region);
-  else
-    add(*region);
+  add_back(*region, noted.removed);
   return region;
 }
 
@@ -131,7 +128,8 @@ bool Registry::may_be_given_back(std::uint64_t generation) const {
          std::ranges::none_of(removed_, has_it, [](const auto& weak) { return weak.lock(); });
 }
 
-void Registry::add_removed(const std::shared_ptr<Region>& region) {
+void Registry::add_back(const std::shared_ptr<Region>& region, bool removed) {
+  if (!removed) return add(region);
   std::erase_if(removed_, [](const auto& weak) { return weak.expired(); });
   removed_.push_back(region);
   note_memory(region);
@@ -167,10 +165,7 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
   (*region)->set_unused_since(record.unused_since);
   start_after(record.spec.generation);
   before_added(**region);
-  if (record.nameless)
-    add_removed(*region);
-  else
-    add(*region);
+  add_back(*region, record.nameless);
   return region;
 }
 

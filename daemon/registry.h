@@ -56,7 +56,8 @@ class Registry {
   Result<void> check_size(const Result<Geometry>& geometry) const;
   void add(const std::shared_ptr<Region>& region);
   void note_memory(const std::shared_ptr<Region>& region);
-  void add_removed(const std::shared_ptr<Region>& region);
+  // One that an earlier memiod had: under its name, unless it had lost that.
+  void add_back(const std::shared_ptr<Region>& region, bool removed);
   // Whether a region may have the generation that it had with an earlier memiod.
   [[nodiscard]] bool may_be_given_back(std::uint64_t generation) const;
 

@@ -50,10 +50,23 @@ Result<std::unique_ptr<Session>> Session::make(Turns& turns, UniqueFd socket, st
   auto seat = turns.join(session->channel_.fd(), [s = session.get()](std::uint32_t events) { s->take_turn(events); });
   if (!seat) return fail(std::move(seat.error()));
   session->seat_ = std::move(*seat);
+  if (auto watched = session->watch_process(turns); !watched) return fail(std::move(watched.error()));
   return session;
 }
 
-std::optional<pid_t> Session::pid() const noexcept { return identity_.peer ? identity_.peer->pid() : std::nullopt; }
+// So that nobody has to ask, at each call that tells of the process, whether it still is the same one.
+Result<void> Session::watch_process(Turns& turns) {
+  if (!identity_.peer) return {};
+  pid_ = identity_.peer->pid();
+  if (!pid_) return {};
+  auto seat = turns.join(identity_.peer->process_fd(), [this](std::uint32_t) {
+    pid_.reset();
+    process_seat_ = {};
+  });
+  if (!seat) return fail(std::move(seat.error()));
+  process_seat_ = std::move(*seat);
+  return {};
+}
 
 void Session::take_turn(std::uint32_t events) {
   if (!failed_) work(events);
@@ -133,7 +146,13 @@ Result<void> Session::check_room_for_fds(std::size_t count) {
   return {};
 }
 
-void Session::send(const Reply& reply, std::vector<UniqueFd> fds) { send_text(encode(reply), std::move(fds)); }
+void Session::send(const Reply& reply) {
+  if (!failed_) queue(encode(reply), {});
+}
+
+void Session::send(WrittenReply reply, std::vector<UniqueFd> fds) {
+  if (!failed_) queue(encode(std::move(reply)), std::move(fds));
+}
 
 void Session::refuse(Error error, std::optional<std::uint64_t> id) {
   note_error(error);
@@ -141,10 +160,9 @@ void Session::refuse(Error error, std::optional<std::uint64_t> id) {
   mailbox().post({.kind = DeliveryKind::answer, .id = id, .error = std::move(error)});
 }
 
-void Session::send_text(std::string_view text, std::vector<UniqueFd> fds) {
-  if (failed_) return;
+void Session::queue(std::string text, std::vector<UniqueFd> fds) {
   if (auto charged = fds_.resize(fds_.amount() + fds.size()); !charged) return fail_later(charged.error());
-  if (auto queued = channel_.send(text, std::move(fds)); !queued) return fail_later(queued.error());
+  if (auto queued = channel_.send(std::move(text), std::move(fds)); !queued) return fail_later(queued.error());
 }
 
 EventFields Session::event_fields() const { return {.uid = account().uid(), .pid = pid(), .session = id_}; }
@@ -193,7 +211,10 @@ Mailbox& Session::mailbox() {
         Mailbox::Owner{.can_send = [this] { return takes_events(); },
                        .wake = [this] { wake(); },
                        .send = [this](Delivery& delivery) { return deliver(delivery); },
-                       .send_text = [this](std::string_view text) { send_text(text, {}); },
+                       .send_text =
+                           [this](std::string_view text) {
+                             if (!failed_) queue(std::string(text), {});
+                           },
                        .may_listen = [this](std::string_view topic) { return grants().allows(topic, Right::listen); },
                        .on_undeliverable = [this](std::uint64_t call,
                                                   Error reason) { hooks_.on_undeliverable(call, std::move(reason)); }},
@@ -234,7 +255,7 @@ Result<bool> Session::deliver(Delivery& delivery) {
   if (receives_) {
     auto reply = to_reply(std::move(delivery));
     if (!attached.empty()) reply.attachments = std::move(attached);
-    send({.parameters = protocol::to_json(reply), .continues = true}, std::move(fds));
+    send(WrittenReply{.parameters = protocol::to_text(reply), .continues = true}, std::move(fds));
     return true;
   }
   awaits_ = false;
@@ -242,8 +263,8 @@ Result<bool> Session::deliver(Delivery& delivery) {
     note_error(*delivery.error);
     send(memio::to_reply(*delivery.error));
   } else {
-    send({.parameters = protocol::to_json(
-              protocol::InvokeReply{.result = std::move(delivery.value), .attachments = std::move(attached)})},
+    send(WrittenReply{.parameters = protocol::to_text(protocol::InvokeReply{.result = std::move(delivery.value),
+                                                                            .attachments = std::move(attached)})},
          std::move(fds));
   }
   return true;
@@ -256,9 +277,25 @@ void Session::plan_next_turn() {
   for (const auto& watch : watches_) more = more || (watch.pending() > 0 && takes_events());
   more = more || (mailbox_ && mailbox_->pending() > 0 && takes_events());
   if (more) seat_.again();
+  if (is_unread()) hooks_.on_unread();
   // Whoever has calls left is not read from, and whoever does not read, or waits for a command, is not, either.
   const bool reads = !awaits_ && !channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
   seat_.want((reads ? EPOLLIN : 0U) | (channel_.wants_write() ? EPOLLOUT : 0U));
+}
+
+bool Session::is_unread() const noexcept {
+  return channel_.queued_bytes() >= limits_.unread_bytes || fds_.amount() >= account().quota().fds;
+}
+
+bool Session::look_at_unread() {
+  if (failed_ || !is_unread()) return false;
+  int waiting = 0;
+  if (::ioctl(channel_.fd(), SIOCINQ, &waiting) != 0 || waiting == looked_at_) return true;
+  looked_at_ = waiting;
+  if (!channel_.socket_waits()) return true;
+  fail_later({Errc::protocol_violation, 0, "it sent a socket, and does not receive what it is sent"});
+  seat_.again();
+  return false;
 }
 
 bool Session::takes_events() const noexcept { return !failed_ && channel_.queued_bytes() < limits_.watch_queued_bytes; }

@@ -32,6 +32,8 @@ class Session {
     std::function<void(Session&, const Call&, std::vector<UniqueFd>)> on_call;
     // Descriptors are at their limit: every session is to release those that were received (release_received_fds).
     std::function<void()> on_fds_short;
+    // It is not read from for now: look_at_unread() is to be called after a while.
+    std::function<void()> on_unread;
     // A handle was closed, and it was the region's last.
     std::function<void(const std::shared_ptr<Region>&)> on_unused;
     // A call was for this session, and cannot be delivered to it.
@@ -101,7 +103,7 @@ class Session {
   [[nodiscard]] Account& account() const noexcept { return *identity_.account; }
   [[nodiscard]] bool scoped() const noexcept { return !identity_.peer; }
   // The peer's process, if it is known and lives.
-  [[nodiscard]] std::optional<pid_t> pid() const noexcept;
+  [[nodiscard]] std::optional<pid_t> pid() const noexcept { return pid_; }
   [[nodiscard]] const auto& handles() const noexcept { return handles_; }
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_.amount(); }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept { return channel_.queued_bytes(); }
@@ -141,11 +143,15 @@ class Session {
   // Looks whether the peer has received the descriptors that it was sent, which then are not charged any more.
   void release_received_fds() noexcept;
   // Queues a reply; it is sent at the end of the session's turn.
-  void send(const Reply& reply, std::vector<UniqueFd> fds = {});
+  void send(WrittenReply reply, std::vector<UniqueFd> fds = {});
+  void send(const Reply& reply);
   // The answer to a call: as the reply, or, where the session receives, as a delivery under `id`.
   void refuse(Error error, std::optional<std::uint64_t> id);
   // Asks for a turn, because a watch has something to tell.
   void wake() { seat_.again(); }
+  // Ends it if it is not read from and a socket waits in what it was sent. That may be its own peer's end, which then
+  // nobody else has: such a connection would never end. False if it need not be called again.
+  bool look_at_unread();
   // Its socket, for whoever speaks on it from now on in the session's place.
   [[nodiscard]] int fd() const noexcept { return channel_.fd(); }
   // Whether little enough is waiting to be read that a watch may add to it.
@@ -153,6 +159,7 @@ class Session {
 
  private:
   Session(UniqueFd socket, std::uint64_t id, Identity identity, const Limits& limits, Hooks hooks);
+  Result<void> watch_process(Turns& turns);
   void take_turn(std::uint32_t events);
   void work(std::uint32_t events);
   // Whether no call may be handled now; sees to it that there is another turn when one may.
@@ -161,11 +168,13 @@ class Session {
   void answer(Frame frame);
   void tell_events();
   Result<bool> deliver(Delivery& delivery);
-  void send_text(std::string_view text, std::vector<UniqueFd> fds);
   void note_error(const Error& error);
+  void queue(std::string text, std::vector<UniqueFd> fds);
   [[nodiscard]] EventFields event_fields() const;
   void flush();
   void plan_next_turn();
+  // Whether no calls are read because the peer has to receive something first.
+  [[nodiscard]] bool is_unread() const noexcept;
   // Ends the session when its turn is over, so that nobody who works with it loses it.
   void fail_later(const Error& reason);
 
@@ -187,8 +196,12 @@ class Session {
   bool told_of_quota_ = false;
   bool failed_ = false;
   bool at_end_ = false;  // the peer has sent all that it will
+  int looked_at_ = 0;    // how many bytes waited to be read when they were last looked at
   Channel channel_;
-  Turns::Seat seat_;  // last: gone before the socket
+  std::optional<pid_t> pid_;
+  // Last: gone before the descriptors.
+  Turns::Seat seat_;
+  Turns::Seat process_seat_;  // its turn is the end of the peer's process
 };
 
 }  // namespace memio::broker

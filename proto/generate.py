@@ -181,16 +181,17 @@ def cpp(name, items, text, out):
         body += f"\ntemplate <>\nstruct EnumNames<{item.name}> {{\n  static constexpr std::array names = {{"
         body += ", ".join(f'std::string_view("{n}")' for n in item.fields) + "};\n};\n"
     for struct, _, _ in structs(items):
-        body += f"\nvoid write_fields(Json& json, const {struct}& value);\nvoid read_fields(FieldReader& reader, {struct}& value);\n"
+        body += f"\nvoid write_fields(FieldWriter& writer, const {struct}& value);\nvoid read_fields(FieldReader& reader, {struct}& value);\n"
     body += "\n}  // namespace memio::protocol\n"
     (out / "protocol_json.h").write_text(body)
 
     body = header.replace("#pragma once\n\n", "") + '#include "memio/protocol_json.h"\n\nnamespace memio::protocol {\n\n'
     body += f'const std::string_view interface_description = R"varlink({text})varlink";\n'
     for struct, _, fields in structs(items):
-        value, reader = ("value", "reader") if fields else ("", "")
-        body += f"\nvoid write_fields(Json& {'json' if fields else ''}, const {struct}& {value}) {{\n"
-        body += "".join(f'  write_field(json, "{f.name}", value.{snake(f.name)});\n' for f in fields) + "}\n"
+        value, reader, writer = ("value", "reader", "writer") if fields else ("", "", "")
+        body += f"\nvoid write_fields(FieldWriter& {writer}, const {struct}& {value}) {{\n"
+        by_name = sorted(fields, key=lambda f: f.name)
+        body += "".join(f'  writer.write("{f.name}", value.{snake(f.name)});\n' for f in by_name) + "}\n"
         body += f"void read_fields(FieldReader& {reader}, {struct}& {value}) {{\n"
         body += "".join(f'  reader.read("{f.name}", value.{snake(f.name)});\n' for f in fields) + "}\n"
     body += "\n}  // namespace memio::protocol\n"

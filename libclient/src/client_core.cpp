@@ -24,7 +24,7 @@ constexpr std::size_t events_at_once = 64;
 Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::string path) {
   auto core = std::make_shared<ClientCore>();
   core->path_ = std::move(path);
-  if (auto made = make_nonblocking(socket.get()); !made) return fail(std::move(made.error()));
+  if (auto made = make_blocking(socket.get()); !made) return fail(std::move(made.error()));
   core->channel_.emplace(std::move(socket), client_limits);
   core->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!core->epoll_.valid()) return fail_errno(errno, "creating an epoll");
@@ -51,16 +51,14 @@ Result<void> ClientCore::poll_add(int fd, std::uint32_t events, std::uint64_t da
 
 // --- calls and answers ---
 
-void ClientCore::send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds) {
+void ClientCore::send(const std::string& call, Pending pending, std::vector<UniqueFd> fds) {
   pending_.push_back(std::move(pending));
-  Call call{std::string(method)};
-  call.parameters = std::move(parameters);
   if (!connected_)
     disconnect(disconnect_reason_);
-  else if (auto sent = channel_->send(encode(call), std::move(fds)); !sent)
+  else if (auto sent = channel_->send(call, std::move(fds)); !sent)
     disconnect(std::move(sent.error()));
   else
-    pump();
+    flush();
 }
 
 void ClientCore::look_for_memiod() {
@@ -68,10 +66,18 @@ void ClientCore::look_for_memiod() {
   if (!connected_ && can_reconnect()) retry();
 }
 
-Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
-  look_for_memiod();
+Result<ClientCore::Answer> ClientCore::call(std::string_view method, JsonText parameters) {
+  const auto text = encode(WrittenCall{method, std::move(parameters)});
+  if (!connected_ && can_reconnect()) retry();
+  const bool was_connected = connected_;
   own_answer_.reset();
-  send(method, std::move(parameters), {});
+  send(text, {});
+  if (was_connected && !connected_ && channel_->wants_write() && can_reconnect()) {
+    // memiod had gone before, and has not had all of the call.
+    retry();
+    own_answer_.reset();
+    send(text, {});
+  }
   while (!own_answer_)
     if (auto stepped = step(std::nullopt); !stepped) disconnect(std::move(stepped.error()));
   auto answer = std::move(*own_answer_);
@@ -80,6 +86,10 @@ Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parame
 }
 
 Result<void> ClientCore::step(const Deadline& deadline) {
+  if (connected_ && !deadline && !channel_->wants_write()) {
+    pump(Wait::yes);
+    return {};
+  }
   pollfd wanted{retry_timer_.get(), POLLIN, 0};
   if (connected_) wanted = {channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
   if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
@@ -91,8 +101,8 @@ Result<void> ClientCore::step(const Deadline& deadline) {
   return {};
 }
 
-void ClientCore::call_async(std::string_view method, Json parameters, OnAnswer on_answer) {
-  send(method, std::move(parameters), {.on_answer = std::move(on_answer)});
+void ClientCore::call_async(std::string_view method, JsonText parameters, OnAnswer on_answer) {
+  send(encode(WrittenCall{method, std::move(parameters)}), {.on_answer = std::move(on_answer)});
 }
 
 void ClientCore::answer(Pending pending, Result<Answer> answer) {
@@ -107,40 +117,47 @@ void ClientCore::answer(Pending pending, Result<Answer> answer) {
 
 void ClientCore::close_handle(std::uint64_t id, Line line) noexcept {
   if (line == Line::mail) {
-    if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_json(protocol::CloseParameters{id}));
+    if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
     return;
   }
   if (!connected_) return;
   try {
-    Call call{std::string(protocol::close_method)};
-    call.parameters = protocol::to_json(protocol::CloseParameters{id});
-    call.oneway = true;
-    if (channel_->send(encode(call))) pump();
+    const WrittenCall call{.method = protocol::close_method,
+                           .parameters = protocol::to_text(protocol::CloseParameters{id}),
+                           .oneway = true};
+    if (channel_->send(encode(call))) flush();
   } catch (const std::exception&) {
     // Out of memory. The handle ends with the connection.
   }
 }
 
-void ClientCore::pump() noexcept {
+// Answers are read by whoever waits for them; but memiod takes no more calls from one who lets too many lie.
+void ClientCore::flush() noexcept {
+  if (!channel_->flush() || channel_->wants_write()) pump();
+}
+
+void ClientCore::pump(Wait wait) noexcept {
   if (!connected_) return;
   try {
-    if (auto result = pump_once(); !result) disconnect(std::move(result.error()));
+    if (auto result = pump_once(wait); !result) disconnect(std::move(result.error()));
   } catch (const std::exception& error) {
     disconnect(Error{Errc::disconnected, 0, std::string("gave up the connection: ") + error.what()});
   }
   update_interest();
 }
 
-Result<void> ClientCore::pump_once() {
+Result<void> ClientCore::pump_once(Wait wait) {
   // What memiod has said is read even if it can no longer be written to.
   auto flushed = channel_->flush();
   for (;;) {
-    auto input = channel_->receive();
+    auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
+    wait = Wait::no;
     if (!input) return fail(std::move(input.error()));
     while (auto frame = channel_->next())
       if (auto taken = take_frame(std::move(*frame)); !taken) return taken;
     if (*input == Channel::Input::end) return fail(Errc::disconnected, "memiod closed the connection");
-    if (*input == Channel::Input::none) return flushed;
+    // What call() does not wait for keeps the socket readable.
+    if (*input == Channel::Input::none || own_answer_) return flushed;
   }
 }
 
@@ -244,7 +261,8 @@ void ClientCore::open_mail() {
     if (answer->fds.empty()) return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a socket"));
     mail_->opened(std::move(answer->fds.front()));
   };
-  send(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+  const protocol::OpenConnectionParameters parameters;
+  send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),
        {.on_answer = std::move(opened), .ours = true});
 }
 

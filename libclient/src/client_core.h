@@ -51,9 +51,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   ClientCore& operator=(const ClientCore&) = delete;
 
   // Sends a call and waits for its answer. Answers to earlier calls are kept for dispatch().
-  Result<Answer> call(std::string_view method, Json parameters);
+  Result<Answer> call(std::string_view method, JsonText parameters);
   // Sends a call; dispatch() calls `on_answer`.
-  void call_async(std::string_view method, Json parameters, OnAnswer on_answer);
+  void call_async(std::string_view method, JsonText parameters, OnAnswer on_answer);
   // Turns an answer of Create or Open into a Region.
   Result<Region> make_region(Result<Answer> answer, Access wanted, bool creator = false);
   // Which of the client's connections a handle belongs to.
@@ -128,11 +128,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::size_t add_source(Source source);
   void remove_source(std::size_t index) noexcept;
 
-  void send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds = {});
+  void send(const std::string& call, Pending pending, std::vector<UniqueFd> fds = {});
   void answer(Pending pending, Result<Answer> answer);
-  // Reads and writes the socket as far as it goes without blocking.
-  void pump() noexcept;
-  Result<void> pump_once();
+  // Writes the socket as far as it goes without blocking; pump() reads it, too, and may wait for something to read.
+  void flush() noexcept;
+  enum class Wait : bool { no, yes };
+  void pump(Wait wait = Wait::no) noexcept;
+  Result<void> pump_once(Wait wait);
   Result<void> take_frame(Frame frame);
   void update_interest() noexcept;
   void disconnect(Error reason) noexcept;

@@ -29,7 +29,7 @@ std::vector<std::uint64_t> places(std::size_t count) {
 }
 
 struct Prepared {
-  Json parameters;
+  protocol::InvokeParameters parameters;
   std::vector<UniqueFd> fds;
 };
 
@@ -41,7 +41,7 @@ Result<Prepared> prepare_call(std::string_view name, std::string_view arguments,
   protocol::InvokeParameters parameters{.name = std::string(name), .arguments = std::move(*json)};
   if (options.timeout.count() >= 0) parameters.timeout = static_cast<std::uint64_t>(options.timeout.count());
   if (!fds->empty()) parameters.file_descriptors = places(fds->size());
-  return Prepared{protocol::to_json(parameters), std::move(*fds)};
+  return Prepared{std::move(parameters), std::move(*fds)};
 }
 
 Result<CallAnswer> to_answer(Result<Mail::Delivered> result) {
@@ -70,11 +70,11 @@ Result<Mail::Delivered> ask_and_wait(ClientCore& core, Ask ask) {
 template <class T, class Next>
 Result<T> wait_for(ClientCore& core, std::chrono::milliseconds timeout, Next next) {
   const auto deadline = deadline_in(timeout);
-  for (;;) {
+  for (bool last = false;; last = is_past(deadline)) {
     auto taken = next();
     if (!taken) return fail(std::move(taken.error()));
     if (*taken) return std::move(**taken);
-    if (is_past(deadline)) return fail(Errc::timed_out);
+    if (last) return fail(Errc::timed_out);
     if (auto stepped = core.mail().step(deadline); !stepped) return fail(std::move(stepped.error()));
   }
 }
@@ -158,10 +158,10 @@ void Client::listen_async(std::string_view pattern, Token token, Done<Listener> 
 
 namespace {
 
-Result<Json> prepare_message(std::string_view topic, std::string_view payload) {
+Result<protocol::EmitParameters> prepare_message(std::string_view topic, std::string_view payload) {
   auto json = json_of(payload, "the message's contents");
   if (!json) return fail(std::move(json.error()));
-  return protocol::to_json(protocol::EmitParameters{.topic = std::string(topic), .payload = std::move(*json)});
+  return protocol::EmitParameters{.topic = std::string(topic), .payload = std::move(*json)};
 }
 
 }  // namespace
@@ -180,7 +180,7 @@ void Client::emit_async(std::string_view topic, std::string_view payload, Done<v
     if (done) core_->run_in_dispatch([done = std::move(done), error = prepared.error()] { done(fail(error)); });
     return;
   }
-  if (!done) return core_->mail().tell(protocol::emit_method, *prepared);
+  if (!done) return core_->mail().tell(protocol::emit_method, protocol::to_text(*prepared));
   core_->mail().ask(
       protocol::emit_method, std::move(*prepared), {},
       [done = std::move(done)](const Result<Mail::Delivered>& result) { done(to_nothing(result)); }, When::in_dispatch);
@@ -214,7 +214,7 @@ Result<void> send_answer(detail::IncomingCall& call, protocol::AnswerParameters 
   if (!core) return fail(Errc::disconnected);
   if (call.cancelled) return {};
   parameters.id = call.number;
-  core->mail().tell_if_open(protocol::answer_method, protocol::to_json(parameters), std::move(fds));
+  core->mail().tell_if_open(protocol::answer_method, protocol::to_text(parameters), std::move(fds));
   core->mail().forget(call.number);
   return {};
 }
@@ -253,6 +253,10 @@ CommandHandler::~CommandHandler() = default;
 
 Result<std::optional<CommandCall>> CommandHandler::next() {
   if (impl_->calls.empty()) impl_->core->mail().pump();
+  return take();
+}
+
+Result<std::optional<CommandCall>> CommandHandler::take() {
   if (impl_->calls.empty()) {
     if (impl_->ended) return fail(*impl_->ended);
     return std::optional<CommandCall>();
@@ -263,7 +267,7 @@ Result<std::optional<CommandCall>> CommandHandler::next() {
 }
 
 Result<CommandCall> CommandHandler::wait(std::chrono::milliseconds timeout) {
-  return wait_for<CommandCall>(*impl_->core, timeout, [this] { return next(); });
+  return wait_for<CommandCall>(*impl_->core, timeout, [this] { return take(); });
 }
 
 // --- messages ---
@@ -277,6 +281,10 @@ Listener::~Listener() = default;
 
 Result<std::optional<Message>> Listener::next() {
   if (impl_->messages.empty()) impl_->core->mail().pump();
+  return take();
+}
+
+Result<std::optional<Message>> Listener::take() {
   if (impl_->messages.empty()) {
     if (impl_->ended) return fail(*impl_->ended);
     return std::optional<Message>();
@@ -288,7 +296,7 @@ Result<std::optional<Message>> Listener::next() {
 }
 
 Result<Message> Listener::wait(std::chrono::milliseconds timeout) {
-  return wait_for<Message>(*impl_->core, timeout, [this] { return next(); });
+  return wait_for<Message>(*impl_->core, timeout, [this] { return take(); });
 }
 
 }  // namespace memio

@@ -10,6 +10,7 @@
 
 #include "attachment.h"
 #include "client_core.h"
+#include "connect.h"
 #include "memio/region_name.h"
 
 namespace memio {
@@ -18,12 +19,8 @@ namespace detail {
 
 namespace {
 
-std::string text_of(std::string_view method, const Json& parameters, bool more = false) {
-  Call call{std::string(method)};
-  call.parameters = parameters;
-  call.more = more;
-  call.oneway = !more;
-  return encode(call);
+std::string text_of(std::string_view method, JsonText parameters, bool more = false) {
+  return encode(WrittenCall{method, std::move(parameters), more, !more});
 }
 
 Result<std::vector<Attachment>> wrong(const std::string& what) {
@@ -34,30 +31,25 @@ Result<std::vector<Attachment>> wrong(const std::string& what) {
 
 // --- saying ---
 
-std::uint64_t Mail::ask(std::string_view method, Json parameters, std::vector<UniqueFd> fds, OnAnswer on_answer,
-                        When when) {
-  const auto id = ++last_id_;
-  parameters["id"] = id;
-  requests_.emplace(id, Request{std::move(on_answer), when});
-  say(text_of(method, parameters), std::move(fds));
-  return id;
+void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds,
+               Request request) {
+  requests_.emplace(id, std::move(request));
+  say(text_of(method, std::move(parameters)), std::move(fds));
 }
 
-void Mail::tell(std::string_view method, const Json& parameters, std::vector<UniqueFd> fds) {
-  say(text_of(method, parameters), std::move(fds));
-}
+void Mail::tell(std::string_view method, JsonText parameters) { say(text_of(method, std::move(parameters)), {}); }
 
-void Mail::tell_if_open(std::string_view method, const Json& parameters, std::vector<UniqueFd> fds) noexcept {
+void Mail::tell_if_open(std::string_view method, JsonText parameters, std::vector<UniqueFd> fds) noexcept {
   if (state_ == State::closed) return;
   try {
-    say(text_of(method, parameters), std::move(fds));
+    say(text_of(method, std::move(parameters)), std::move(fds));
   } catch (const std::exception& error) {
     lose(Error{Errc::disconnected, 0, error.what()});
   }
 }
 
 void Mail::cancel(std::uint64_t id) {
-  if (requests_.contains(id)) tell_if_open(protocol::cancel_method, protocol::to_json(protocol::CancelParameters{id}));
+  if (requests_.contains(id)) tell_if_open(protocol::cancel_method, protocol::to_text(protocol::CancelParameters{id}));
 }
 
 void Mail::say(std::string text, std::vector<UniqueFd> fds) {
@@ -66,7 +58,7 @@ void Mail::say(std::string text, std::vector<UniqueFd> fds) {
     if (state_ == State::opening) outgoing_.push_back({std::move(text), std::move(fds)});
     return;
   }
-  if (auto sent = channel_->send(text, std::move(fds)); !sent) return lose(std::move(sent.error()));
+  if (auto sent = channel_->send(std::move(text), std::move(fds)); !sent) return lose(std::move(sent.error()));
   if (auto flushed = channel_->flush(); !flushed) return lose(std::move(flushed.error()));
   update_interest();
 }
@@ -77,11 +69,12 @@ void Mail::open() {
 }
 
 void Mail::begin(UniqueFd socket) {
+  if (auto made = make_blocking(socket.get()); !made) return lose(std::move(made.error()));
   channel_.emplace(std::move(socket), client_limits);
   wants_write_ = false;
   state_ = State::open;
   if (auto added = core_.poll_mail(channel_->fd(), EPOLLIN); !added) return lose(std::move(added.error()));
-  say(text_of(protocol::receive_method, protocol::to_json(protocol::ReceiveParameters{}), true), {});
+  say(text_of(protocol::receive_method, protocol::to_text(protocol::ReceiveParameters{}), true), {});
   for (auto& [text, fds] : std::exchange(outgoing_, {}))
     if (state_ == State::open) say(std::move(text), std::move(fds));
 }
@@ -125,8 +118,7 @@ void Mail::add(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on
 }
 
 void Mail::ask_to_handle(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on_answer, When when) {
-  ask(protocol::handle_method, protocol::to_json(protocol::HandleParameters{.name = handler->command}), {},
-      std::move(on_answer), when);
+  ask(protocol::handle_method, protocol::HandleParameters{.name = handler->command}, {}, std::move(on_answer), when);
 }
 
 void Mail::add(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
@@ -136,8 +128,8 @@ void Mail::add(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answ
 }
 
 void Mail::ask_to_listen(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
-  ask(protocol::listen_method, protocol::to_json(protocol::ListenParameters{.pattern = listener->pattern}), {},
-      std::move(on_answer), when);
+  ask(protocol::listen_method, protocol::ListenParameters{.pattern = listener->pattern}, {}, std::move(on_answer),
+      when);
 }
 
 void Mail::remove(CommandHandler::Impl& handler) noexcept {
@@ -146,14 +138,14 @@ void Mail::remove(CommandHandler::Impl& handler) noexcept {
   handlers_.erase(found);
   core_.remove_mail_source(handler);
   if (handler.ended) return;
-  tell_if_open(protocol::unhandle_method, protocol::to_json(protocol::UnhandleParameters{.name = handler.command}));
+  tell_if_open(protocol::unhandle_method, protocol::to_text(protocol::UnhandleParameters{.name = handler.command}));
 }
 
 void Mail::remove(Listener::Impl& listener) noexcept {
   if (std::erase(listeners_, &listener) == 0) return;
   core_.remove_mail_source(listener);
   if (listener.ended) return;
-  tell_if_open(protocol::unlisten_method, protocol::to_json(protocol::UnlistenParameters{.pattern = listener.pattern}));
+  tell_if_open(protocol::unlisten_method, protocol::to_text(protocol::UnlistenParameters{.pattern = listener.pattern}));
 }
 
 void Mail::on_reconnected() {
@@ -233,12 +225,12 @@ void Mail::make_ready(MailSource& source) noexcept {
   core_.make_mail_ready(source);
 }
 
-void Mail::pump() noexcept {
+void Mail::pump(Wait wait) noexcept {
   if (state_ != State::open) return;
   try {
     auto flushed = channel_->flush();
     // Once: whoever waits for the socket is told if there is more.
-    auto input = channel_->receive();
+    auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
     if (!input) return lose(std::move(input.error()));
     while (state_ == State::open && channel_->has_next())
       if (auto taken = take(*channel_->next()); !taken) return lose(std::move(taken.error()));
@@ -253,6 +245,10 @@ void Mail::pump() noexcept {
 
 Result<void> Mail::step(const Deadline& deadline) {
   if (state_ != State::open) return core_.step(deadline);
+  if (!deadline && !channel_->wants_write()) {
+    pump(Wait::yes);
+    return {};
+  }
   pollfd wanted{channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
   if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
     return fail_errno(errno, "waiting for memiod");
@@ -304,12 +300,12 @@ void Mail::take_call(protocol::ReceiveReply& reply, std::vector<Attachment> atta
   call->core = core_.weak_from_this();
   call->number = number;
   call->name = std::move(reply.name).value_or("");
-  call->arguments = std::move(reply.value).value_or(JsonText()).text;
+  call->arguments = std::move(reply.value).value_or(JsonText{"null"}).text;
   call->attachments = std::move(attachments);
   if (found == handlers_.end() || found->second->ended) {
     // It came while the handler went.
     tell_if_open(protocol::answer_method,
-                 protocol::to_json(protocol::AnswerParameters{
+                 protocol::to_text(protocol::AnswerParameters{
                      .id = number, .error = "Unanswered", .message = "nobody handles the command any more"}));
     return;
   }
@@ -339,7 +335,7 @@ void Mail::take_answer(protocol::ReceiveReply& reply, std::vector<Attachment> at
   requests_.erase(found);
   if (!reply.error)
     return answer(std::move(request),
-                  Delivered{std::move(reply.value).value_or(JsonText()).text, std::move(attachments)});
+                  Delivered{std::move(reply.value).value_or(JsonText{"null"}).text, std::move(attachments)});
   Error error{error_from_name(*reply.error), 0, std::move(reply.message).value_or("")};
   if (error.code == Errc::command_failed)
     error.rejection = std::make_shared<const Rejection>(
@@ -349,7 +345,7 @@ void Mail::take_answer(protocol::ReceiveReply& reply, std::vector<Attachment> at
 
 void Mail::take_message(protocol::ReceiveReply& reply) {
   const auto topic = std::move(reply.name).value_or("");
-  const auto payload = std::move(reply.value).value_or(JsonText()).text;
+  const auto payload = std::move(reply.value).value_or(JsonText{"null"}).text;
   for (auto* listener : listeners_) {
     listener->lost += reply.lost.value_or(0);
     if (!matches(listener->pattern, topic)) continue;

@@ -68,12 +68,19 @@ class Mail {
   Mail(const Mail&) = delete;
   Mail& operator=(const Mail&) = delete;
 
-  // Asks under a fresh id, which `parameters` gets, and returns it.
-  std::uint64_t ask(std::string_view method, Json parameters, std::vector<UniqueFd> fds, OnAnswer on_answer, When when);
+  // Asks under a fresh id, which it returns.
+  template <class Parameters>
+  std::uint64_t ask(std::string_view method, Parameters parameters, std::vector<UniqueFd> fds, OnAnswer on_answer,
+                    When when) {
+    const auto id = ++last_id_;
+    parameters.id = id;
+    ask(id, method, protocol::to_text(parameters), std::move(fds), {std::move(on_answer), when});
+    return id;
+  }
   // Says something that has no answer.
-  void tell(std::string_view method, const Json& parameters, std::vector<UniqueFd> fds = {});
+  void tell(std::string_view method, JsonText parameters);
   // The same, of something that has ended with the connection if there is none.
-  void tell_if_open(std::string_view method, const Json& parameters, std::vector<UniqueFd> fds = {}) noexcept;
+  void tell_if_open(std::string_view method, JsonText parameters, std::vector<UniqueFd> fds = {}) noexcept;
   void cancel(std::uint64_t id);
 
   // A handler, or a listener, is there from now on, and is again after memiod was away. `on_answer` says how it went;
@@ -83,8 +90,9 @@ class Mail {
   void remove(CommandHandler::Impl& handler) noexcept;
   void remove(Listener::Impl& listener) noexcept;
 
-  // Reads and writes as far as it goes without blocking.
-  void pump() noexcept;
+  // Writes as far as it goes without blocking and reads once, if asked for after waiting for something to read.
+  enum class Wait : bool { no, yes };
+  void pump(Wait wait = Wait::no) noexcept;
   // Waits until pump() may find something, and calls it. Error: system.
   Result<void> step(const Deadline& deadline);
   // The client's own connection has been made anew.
@@ -111,6 +119,7 @@ class Mail {
     std::vector<UniqueFd> fds;
   };
 
+  void ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds, Request request);
   [[nodiscard]] bool has_inhabitants() const noexcept { return !handlers_.empty() || !listeners_.empty(); }
   void open();
   // Handles and listens to everything again, on a connection that is to be opened for it.

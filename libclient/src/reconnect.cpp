@@ -75,7 +75,7 @@ Result<void> ClientCore::reconnect() {
 
 Result<void> ClientCore::renew(UniqueFd socket) {
   if (connected_) return fail(Errc::misuse, "the client has not lost its connection");
-  if (auto made = make_nonblocking(socket.get()); !made) return made;
+  if (auto made = make_blocking(socket.get()); !made) return made;
   if (auto added = poll_add(socket.get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
   channel_.emplace(std::move(socket), client_limits);
   connected_ = true;
@@ -126,8 +126,8 @@ void ClientCore::claim(OpenRegion& region) {
     else
       close_handle(reply->id);
   };
-  send(protocol::attach_method, protocol::to_json(parameters), {.on_answer = std::move(claimed), .ours = true},
-       std::move(fds));
+  send(encode(WrittenCall{protocol::attach_method, protocol::to_text(parameters)}),
+       {.on_answer = std::move(claimed), .ours = true}, std::move(fds));
 }
 
 void ClientCore::claim_later(std::weak_ptr<OpenRegion> region) {
@@ -149,7 +149,8 @@ void ClientCore::resume(Watcher::Impl& watcher) {
     if (answer->fds.empty()) return resumed->lose(Error{Errc::protocol_violation});
     resumed->resume(std::move(answer->fds.front()));
   };
-  send(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+  const protocol::OpenConnectionParameters parameters;
+  send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),
        {.on_answer = std::move(opened), .ours = true});
 }
 

@@ -95,7 +95,11 @@ Result<void> take(Json& json, const char* name, T& value) {
   else
     fits = found->is_object() || found->is_null();
   if (!fits) return malformed(std::string("the message's '") + name + "' is of the wrong type");
-  if (!found->is_null()) value = std::move(*found).template get<T>();
+  if constexpr (std::is_same_v<T, Json>) {
+    if (!found->is_null()) value = std::move(*found);
+  } else {
+    value = std::move(found->get_ref<T&>());
+  }
   json.erase(found);
   return {};
 }
@@ -150,20 +154,45 @@ Result<Reply> decode_reply(std::string_view text, Objects objects) {
   return reply;
 }
 
-// Bytes that are no UTF-8 can only come from our own errors quoting foreign ones.
+namespace {
+
+// Puts a message around its parameters, which can be long.
+std::string enclose(std::string begin, std::string parameters) {
+  begin += R"("parameters":)";
+  parameters.insert(0, begin);
+  parameters += '}';
+  return parameters;
+}
+
+}  // namespace
+
+// Members are in the order of their names, as those of all our objects are.
+
+std::string encode(WrittenCall call) {
+  std::string begin = R"({"method":)";
+  append_json_string(begin, call.method);
+  begin += ',';
+  if (call.more) begin += R"("more":true,)";
+  if (call.oneway) begin += R"("oneway":true,)";
+  return enclose(std::move(begin), std::move(call.parameters.text));
+}
+
+std::string encode(WrittenReply reply) {
+  return enclose(reply.continues ? R"({"continues":true,)" : "{", std::move(reply.parameters.text));
+}
 
 std::string encode(const Call& call) {
-  Json json = {{"method", call.method}, {"parameters", call.parameters}};
-  if (call.more) json["more"] = true;
-  if (call.oneway) json["oneway"] = true;
-  return to_text(json);
+  return encode(WrittenCall{call.method, {to_text(call.parameters)}, call.more, call.oneway});
 }
 
 std::string encode(const Reply& reply) {
-  Json json = {{"parameters", reply.parameters}};
-  if (!reply.error.empty()) json["error"] = reply.error;
-  if (reply.continues) json["continues"] = true;
-  return to_text(json);
+  std::string begin = reply.continues ? R"({"continues":true,)" : "{";
+  if (!reply.error.empty()) {
+    begin += R"("error":)";
+    append_json_string(begin, reply.error);
+    begin += ',';
+  }
+  return enclose(std::move(begin), to_text(reply.parameters));
 }
 
 Reply to_reply(const Error& error) {

@@ -145,6 +145,7 @@ class MEMIO_API CommandHandler {
   friend class Client;
   friend class detail::Mail;
   explicit CommandHandler(std::shared_ptr<Impl> impl) noexcept;
+  Result<std::optional<CommandCall>> take();
   std::shared_ptr<Impl> impl_;
 };
 
@@ -174,6 +175,7 @@ class MEMIO_API Listener {
   friend class Client;
   friend class detail::Mail;
   explicit Listener(std::shared_ptr<Impl> impl) noexcept;
+  Result<std::optional<Message>> take();
   std::shared_ptr<Impl> impl_;
 };
 

@@ -2,14 +2,20 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace memio {
 
-// A JSON value of any kind as its text: what the protocol calls an object, which whoever passes it on need not take
-// apart. One that came in a message is well-formed (strict_json.h); whoever makes one sees to that.
+// JSON that has been written, as text. What the protocol calls an object is one, of any kind, because whoever passes it
+// on need not take it apart; and protocol::to_text() makes one of a value, without the tree of nodes that a Json is: to
+// make that and to let go of it takes longer than all the rest of an answer. Whoever makes one sees to it that it is
+// well-formed.
 struct JsonText {
-  std::string text = "null";
+  std::string text = "{}";
   bool operator==(const JsonText&) const = default;
 };
+
+// Appends a string as JSON has it, in quotes. Bytes that are no UTF-8 cannot stand there, and are replaced.
+void append_json_string(std::string& to, std::string_view value);
 
 }  // namespace memio

@@ -43,15 +43,15 @@ std::vector<Golden> all_golden() {
 }
 
 template <protocol::Struct T>
-Result<Json> round_trip(const Json& parameters) {
+Result<std::string> round_trip(const Json& parameters) {
   auto value = protocol::parse<T>(parameters);
   if (!value) return fail(value.error());
-  return Json::parse(to_text(protocol::to_json(*value)));
+  return protocol::to_text(*value).text;
 }
 
 // How to read and write again each type that a golden message may name.
-const std::map<std::string, std::function<Result<Json>(const Json&)>>& types() {
-  static const std::map<std::string, std::function<Result<Json>(const Json&)>> all = {
+const std::map<std::string, std::function<Result<std::string>(const Json&)>>& types() {
+  static const std::map<std::string, std::function<Result<std::string>(const Json&)>> all = {
       {"CreateParameters", round_trip<protocol::CreateParameters>},
       {"CreateReply", round_trip<protocol::CreateReply>},
       {"OpenParameters", round_trip<protocol::OpenParameters>},
@@ -130,7 +130,7 @@ TEST_P(GoldenMessage, HasParametersOfItsTypeIfItNamesOne) {
   const auto again = type->second(golden.parts().at("parameters"));
   ASSERT_TRUE(again) << again.error().text();
   if (golden.canonical()) {
-    EXPECT_EQ(*again, golden.parts().at("parameters"));
+    EXPECT_EQ(*again, golden.parts().at("parameters").dump());
   }
 }
 
