@@ -61,6 +61,8 @@ FIGURES = [
     Figure("fanout_64_eventfd", "fanout_bench", "fanout/eventfd_64", "fanout/eventfd_1", "us", "1 subscriber, bare eventfd"),
     Figure("big_read_vs_socket", "big_read_bench", "big_read/memio", "big_read/socket", "ms", "Unix socket", 0.35),
     Figure("big_read_copied_vs_socket", "big_read_bench", "big_read/memio_copied", "big_read/socket", "ms", "Unix socket"),
+    Figure("stream_vs_memcpy", "stream_bench", "stream/memio", "stream/memcpy", "ms", "two memcpys of 1 GiB", 1.2),
+    Figure("stream_vs_socket", "stream_bench", "stream/memio", "stream/socket", "ms", "Unix socket", 0.5),
     Figure("first_publish_prefaulted", "memory_bench", "first_publish/prefaulted", "first_publish/untouched", "ms",
            "without prefault()", clock="cpu"),
     Figure("first_publish_huge", "memory_bench", "first_publish/huge", "first_publish/untouched", "ms", "small pages, untouched",

@@ -37,8 +37,8 @@ _memioctl() {
     case $command in
       "") offers+=" --version" ;;
       create) offers+=" --slots --layout --lifetime --huge-pages --shrink-after" ;;
-      put) offers+=" --version --create" ;;
-      get) offers+=" --output" ;;
+      put) offers+=" --version --create --stream" ;;
+      get) offers+=" --output --stream" ;;
       watch) offers+=" --versions --count" ;;
       call) offers+=" --timeout" ;;
       handle | listen) offers+=" --count" ;;

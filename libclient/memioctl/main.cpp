@@ -62,15 +62,21 @@ void describe_create(CLI::App& app, Arguments& a, Command& command) {
 
 void describe_transfer(CLI::App& app, Arguments& a, Command& command) {
   auto* put_command = app.add_subcommand("put", "Publish a file");
-  put_command->add_option("name", a.put.name, "The region's name")->required()->type_name("NAME");
+  put_command->add_option("name", a.put.name, "The region's name, or the stream's")->required()->type_name("NAME");
   put_command->add_option("file", a.put.file, "The file; - is standard input")->required()->type_name("FILE");
-  put_command->add_option("--version", a.put.version, "The version to publish it under; else the latest + 1");
-  put_command->add_flag("--create", a.put.create, "Make the region, as large as the file, if there is none");
+  auto* version =
+      put_command->add_option("--version", a.put.version, "The version to publish it under; else the latest + 1");
+  auto* create_flag =
+      put_command->add_flag("--create", a.put.create, "Make the region, as large as the file, if there is none");
+  put_command->add_flag("--stream", a.put.stream, "Send it as a stream, of any length, to one who gets it")
+      ->excludes(version)
+      ->excludes(create_flag);
   put_command->callback([&] { command = [&](Client& client, Output& output) { return put(client, a.put, output); }; });
 
   auto* get_command = app.add_subcommand("get", "Write the latest payload to a file or to standard output");
-  get_command->add_option("name", a.get.name, "The region's name")->required()->type_name("NAME");
+  get_command->add_option("name", a.get.name, "The region's name, or the stream's")->required()->type_name("NAME");
   get_command->add_option("-o,--output", a.get.file, "The file; - is standard output")->type_name("FILE");
+  get_command->add_flag("--stream", a.get.stream, "Receive a stream from one who puts it");
   get_command->callback([&] { command = [&](Client& client, Output& output) { return get(client, a.get, output); }; });
 }
 

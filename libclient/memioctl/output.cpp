@@ -217,6 +217,17 @@ void Output::shrunk(const std::string& name, std::uint64_t freed) {
     to_ << "gave back " << human_size(freed) << " of " << name << '\n';
 }
 
+void Output::streamed(const std::string& name, std::uint64_t bytes, std::chrono::duration<double> time) {
+  const auto seconds = time.count();
+  if (json_) {
+    to_ << Json({{"name", name}, {"length", bytes}, {"seconds", seconds}}).dump(2) << '\n';
+    return;
+  }
+  to_ << name << ": " << human_size(bytes);
+  if (seconds > 0) to_ << ", " << human_size(static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds)) << "/s";
+  to_ << '\n';
+}
+
 void Output::event(const WatchEvent& event) {
   if (json_) {
     Json json = {{"event", word(event.kind)}};

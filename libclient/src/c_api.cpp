@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <new>
 #include <string>
 
 #include "deadline.h"
@@ -28,6 +27,10 @@ namespace {
 using memio::Errc;
 using memio::Error;
 using memio::Result;
+using memio::c_api::give;
+using memio::c_api::give_nothing;
+using memio::c_api::guarded;
+using memio::c_api::report;
 
 thread_local Error last_error;
 thread_local std::string last_message;
@@ -52,6 +55,8 @@ int c_code(Errc code) {
     case Errc::misuse: return MEMIO_MISUSE;
     case Errc::disconnected: return MEMIO_DISCONNECTED;
     case Errc::timed_out: return MEMIO_TIMED_OUT;
+    case Errc::aborted: return MEMIO_ABORTED;
+    case Errc::peer_gone: return MEMIO_PEER_GONE;
     case Errc::system: return MEMIO_SYSTEM;
     case Errc::no_such_command: return MEMIO_NO_SUCH_COMMAND;
     case Errc::command_exists: return MEMIO_COMMAND_EXISTS;
@@ -62,11 +67,6 @@ int c_code(Errc code) {
     default: return MEMIO_PROTOCOL;
   }
 }
-
-using memio::c_api::give;
-using memio::c_api::give_nothing;
-using memio::c_api::guarded;
-using memio::c_api::report;
 
 int give_number(const Result<std::uint64_t>& result, uint64_t* out) {
   if (!result) return report(result.error());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the files behind memio.h share: the objects of several of them, and how errors and exceptions leave C++.
+// What the files behind memio.h share: the objects of several of them, and how results and exceptions become numbers.
 
 #include <deque>
+#include <new>
 
 #include "memio.h"
 #include "memio/client.h"

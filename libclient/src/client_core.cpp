@@ -85,19 +85,18 @@ Result<ClientCore::Answer> ClientCore::call(std::string_view method, JsonText pa
   return answer;
 }
 
-Result<void> ClientCore::step(const Deadline& deadline) {
-  if (connected_ && !deadline && !channel_->wants_write()) {
+Result<void> ClientCore::step(const Deadline& deadline, int other) {
+  if (connected_ && !deadline && other < 0 && !channel_->wants_write()) {
     pump(Wait::yes);
     return {};
   }
-  pollfd wanted{retry_timer_.get(), POLLIN, 0};
-  if (connected_) wanted = {channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
-  if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
+  const short socket_events = connected_ && channel_->wants_write() ? POLLIN | POLLOUT : POLLIN;
+  std::array<pollfd, 3> wanted{
+      pollfd{connected_ ? channel_->fd() : -1, socket_events, 0}, {retry_timer_.get(), POLLIN, 0}, {other, POLLIN, 0}};
+  if (::poll(wanted.data(), wanted.size(), milliseconds_left(deadline)) < 0 && errno != EINTR)
     return fail_errno(errno, "waiting for memiod");
-  if (connected_)
-    pump();
-  else if (wanted.revents != 0)
-    retry();
+  if (wanted[0].revents != 0) pump();
+  if (wanted[1].revents != 0) retry();
   return {};
 }
 
@@ -115,20 +114,23 @@ void ClientCore::answer(Pending pending, Result<Answer> answer) {
   call_again();
 }
 
-void ClientCore::close_handle(std::uint64_t id, Line line) noexcept {
-  if (line == Line::mail) {
-    if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
-    return;
-  }
+void ClientCore::send_oneway(std::string_view method, JsonText parameters) noexcept {
   if (!connected_) return;
   try {
-    const WrittenCall call{.method = protocol::close_method,
-                           .parameters = protocol::to_text(protocol::CloseParameters{id}),
-                           .oneway = true};
-    if (channel_->send(encode(call))) flush();
+    if (channel_->send(encode(WrittenCall{.method = method, .parameters = std::move(parameters), .oneway = true})))
+      flush();
   } catch (const std::exception&) {
-    // Out of memory. The handle ends with the connection.
+    // Out of memory. What was to end, ends with the connection.
   }
+}
+
+void ClientCore::close_handle(std::uint64_t id, Line line) noexcept {
+  if (line == Line::own) return send_oneway(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
+  if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
+}
+
+void ClientCore::remove_name(const std::string& name) noexcept {
+  send_oneway(protocol::remove_method, protocol::to_text(protocol::RemoveParameters{name}));
 }
 
 // Answers are read by whoever waits for them; but memiod takes no more calls from one who lets too many lie.
@@ -337,9 +339,9 @@ void ClientCore::remove_source(std::size_t index) noexcept {
   free_sources_.push_back(index);  // reserved by add_source
 }
 
-Result<std::size_t> ClientCore::add_subscription(OpenRegion& region, Token token) {
-  const std::size_t index = add_source({.region = &region, .token = token});
-  auto added = poll_add(region.memory().doorbell_fd(), EPOLLIN | EPOLLET, key(Kind::doorbell, index));
+Result<std::size_t> ClientCore::add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token) {
+  const std::size_t index = add_source({.subscriber = &subscriber, .kind = kind, .token = token});
+  auto added = poll_add(doorbell, EPOLLIN | EPOLLET, key(Kind::doorbell, index));
   if (!added) {
     remove_source(index);
     return fail(std::move(added.error()));
@@ -376,7 +378,7 @@ void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
 
 void ClientCore::make_ready(std::size_t index) noexcept {
   Source& source = sources_[index];
-  if (source.ready || (!source.region && !source.watcher && !source.mail)) return;
+  if (source.ready || (!source.subscriber && !source.watcher && !source.mail)) return;
   source.ready = true;
   ready_.push_back(index);  // reserved by add_source
 }
@@ -427,15 +429,15 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
     Source& source = sources_[index];
     source.ready = false;
     if (source.watcher) {
-      events[told++] = {source.token, Event::Kind::watch_ready};
+      events[told++] = {source.token, source.kind};
       continue;
     }
     if (source.mail) {
       if (const auto event = take_mail_event(index)) events[told++] = *event;
       continue;
     }
-    const auto look = source.region->look();
-    if (look.changed) events[told++] = {source.token, Event::Kind::region_changed};
+    const auto look = source.subscriber->look();
+    if (look.changed) events[told++] = {source.token, source.kind};
     if (!look.armed) make_ready(index);
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(looked_at));

@@ -24,6 +24,7 @@
 #include "memio/message.h"
 #include "memio/protocol_json.h"
 #include "open_region.h"
+#include "subscriber.h"
 
 namespace memio::detail {
 
@@ -61,10 +62,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Takes the handle's descriptors from `fds`.
   Result<Region> make_region(protocol::Region info, const protocol::Handle& handle, std::vector<UniqueFd>& fds,
                              bool creator, Line line);
-  // Waits for memiod, or for the time to look for it again, and handles what has come. Tells of nothing. Error: system.
-  Result<void> step(const Deadline& deadline);
+  // Waits for memiod, or for the time to look for it again, or for `other` to be readable, and handles what has come
+  // from memiod. Tells of nothing. Error: system.
+  Result<void> step(const Deadline& deadline, int other = -1);
   // Tells memiod, if it is still there, that a handle is no longer used.
   void close_handle(std::uint64_t id, Line line = Line::own) noexcept;
+  // Has memiod, if it is still there, remove a region of ours.
+  void remove_name(const std::string& name) noexcept;
 
   // Every region that is open, to be claimed again when memiod comes back.
   void add_region(OpenRegion& region) { regions_.push_back(&region); }
@@ -77,7 +81,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Goes on with a new socket in the place of the lost one.
   Result<void> renew(UniqueFd socket);
 
-  Result<std::size_t> add_subscription(OpenRegion& region, Token token);
+  // `doorbell` must not be in the epoll yet.
+  Result<std::size_t> add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
   Result<void> add_watcher(Watcher::Impl& watcher);
   void remove_watcher(Watcher::Impl& watcher) noexcept;
@@ -110,11 +115,12 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
  private:
   // What an epoll event stands for, in its 64 bits: the kind above, an index below.
-  enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher, mail = 16 };
+  enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher, mail };
   struct Source {  // a subscription, a watcher, or a command's handler or a listener
-    OpenRegion* region = nullptr;
+    Subscriber* subscriber = nullptr;
     Watcher::Impl* watcher = nullptr;
     MailSource* mail = nullptr;
+    Event::Kind kind = Event::Kind::watch_ready;
     Token token;
     bool ready = false;  // is in ready_
   };
@@ -128,6 +134,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::size_t add_source(Source source);
   void remove_source(std::size_t index) noexcept;
 
+  void send_oneway(std::string_view method, JsonText parameters) noexcept;
   void send(const std::string& call, Pending pending, std::vector<UniqueFd> fds = {});
   void answer(Pending pending, Result<Answer> answer);
   // Writes the socket as far as it goes without blocking; pump() reads it, too, and may wait for something to read.

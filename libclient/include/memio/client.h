@@ -13,6 +13,7 @@
 #include "memio/api.h"
 #include "memio/command.h"
 #include "memio/region.h"
+#include "memio/stream.h"
 #include "memio/unique_fd.h"
 
 namespace memio {
@@ -45,13 +46,15 @@ struct RegionOptions {
 // What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.
 struct Event {
   enum class Kind : std::uint8_t {
-    region_changed,       // a subscribed region was published; read it
-    watch_ready,          // Watcher::next has something
-    disconnected,         // memiod is gone; `token` is 0. Mapped regions go on working
-    reconnected,          // memiod is back, and so are our handles; `token` is 0
-    call_arrived = 8,     // CommandHandler::next has something
-    call_cancelled = 9,   // of the calls that a handler took some are cancelled
-    message_arrived = 10  // Listener::next has something
+    region_changed,   // a subscribed region was published; read it
+    watch_ready,      // Watcher::next has something
+    disconnected,     // memiod is gone; `token` is 0. Mapped regions go on working
+    reconnected,      // memiod is back, and so are our handles; `token` is 0
+    stream_readable,  // StreamReader::next has something, or the stream has ended
+    stream_writable,  // StreamWriter::begin has room, or the stream has ended
+    call_arrived,     // CommandHandler::next has something
+    call_cancelled,   // of the calls that a handler took some are cancelled
+    message_arrived,  // Listener::next has something
   };
   Token token;
   Kind kind = Kind::region_changed;
@@ -164,6 +167,14 @@ class MEMIO_API Client {
   // Listens to the topics that match a pattern from now on. Errors: invalid_pattern, limit_exceeded.
   Result<Listener> listen(std::string_view pattern, Token token = {});
   void listen_async(std::string_view pattern, Token token, Done<Listener> done);
+
+  // Streams (memio/stream.h). One side creates it, the other opens it. The errors are those of create() and open(), and
+  // invalid_slots and invalid_capacity for options that cannot be. open_...: busy if somebody else is that side of the
+  // stream, or if it is being made at this moment; corrupt.
+  Result<StreamWriter> create_stream_writer(std::string_view name, const StreamOptions& options = {});
+  Result<StreamReader> create_stream_reader(std::string_view name, const StreamOptions& options = {});
+  Result<StreamWriter> open_stream_writer(std::string_view name);
+  Result<StreamReader> open_stream_reader(std::string_view name);
 
   // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to
   // `grants` if given.
