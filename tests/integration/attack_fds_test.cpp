@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -96,8 +97,12 @@ class AttackByAnUnreadEnd : public Attack {
   AttackByAnUnreadEnd() : Attack(R"({"limits": {"connection": {"fds": 3}, "scoped": {"fds": 3}}})") {}
 
   void stop_receiving(RawConnection& raw) {
+    const auto receiving_nothing = [&] {
+      return std::ranges::count(*bystander_.list_sessions(), 3U, &SessionInfo::fds);
+    };
+    const auto before = receiving_nothing();
     ASSERT_TRUE(raw.send(open_call + '\0'));
-    ASSERT_TRUE(becomes([&] { return last_session().fds == 3; }));
+    ASSERT_TRUE(becomes([&] { return receiving_nothing() == before + 1; }));
   }
   void send_own_end_and_go(RawConnection raw) {
     ASSERT_TRUE(raw.send("{", {raw.fd()}));
@@ -110,9 +115,9 @@ class AttackByAnUnreadEnd : public Attack {
   SessionInfo last_session() { return bystander_.list_sessions()->back(); }
   static bool becomes(const std::function<bool()>& is_so) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!is_so() && std::chrono::steady_clock::now() < limit) {
-    }
-    return is_so();
+    while (std::chrono::steady_clock::now() < limit)
+      if (is_so()) return true;
+    return false;
   }
 };
 
