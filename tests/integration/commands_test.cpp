@@ -63,10 +63,11 @@ TEST_F(CommandsBetween, AreAnsweredInAnyOrder) {
 
 TEST_F(CommandsBetween, ARejectionSaysWhatTheHandlerSaid) {
   const auto other = start_handler("c", [](CommandCall call) {
-    if (call.arguments() == "1")
+    if (call.arguments() == "1") {
       ASSERT_TRUE(call.reject("io.memio.HandlerGone", "no, that is not so", R"({"why":[1,2]})"));
-    else if (call.arguments() == "2")
+    } else if (call.arguments() == "2") {
       ASSERT_TRUE(call.reject("TooDark", ""));
+    }
   });
   const auto first = client_.call("c", "1");
   expect_error(first, Errc::command_failed, "no, that is not so");

@@ -107,10 +107,11 @@ TEST_F(Deaths, OfCallersAreToldToTheHandler) {
     for (std::uint32_t i = 0; i < seen; ++i) {
       auto call = handler->wait(long_enough);
       ASSERT_TRUE(call) << call.error().text();
-      if (pick(1) == 0)
+      if (pick(1) == 0) {
         ASSERT_TRUE(call->answer("[]"));
-      else
+      } else {
         kept.push_back(std::move(*call));
+      }
       if (kept.size() > 6) kept.erase(kept.begin());  // which is an answer, too
     }
     caller.signal(SIGKILL);

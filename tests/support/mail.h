@@ -65,7 +65,8 @@ class MailTest : public DaemonTest {
     std::map<std::string, std::uint64_t> left;
     auto client = daemon_.connect();
     client.list_sessions().value();  // which looks what descriptors have been received
-    for (const auto& family : *client.metrics())
+    const auto families = client.metrics().value();
+    for (const auto& family : families)
       for (const std::string name :
            {"memio_commands", "memio_calls_under_way", "memio_listeners", "memio_user_commands", "memio_user_listens",
             "memio_user_calls", "memio_user_mail_bytes", "memio_user_fds", "memio_user_handles"})
