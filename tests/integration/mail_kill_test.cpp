@@ -38,10 +38,9 @@ class Deaths : public MailTest {
 };
 
 TEST_F(Deaths, OfHandlersAreToldToTheirCallers) {
-  auto client = daemon_.connect();
+  auto client = connect_receiving();
   auto region = client.create("r", {.capacity = 64});
   ASSERT_TRUE(region->write(bytes("x")));
-  client.call_async("none", "1", {}, [](const Result<CallAnswer>&) {});  // makes the connection that receives
   const auto before = daemon_.open_fds();
   for (int death = 0; death < deaths; ++death) {
     auto handler = start_handler("c", [](CommandCall call) {
@@ -81,9 +80,8 @@ TEST_F(Deaths, OfHandlersAreToldToTheirCallers) {
     }
   }
   region = fail(Errc::misuse);
-  EXPECT_LE(daemon_.open_fds(), before);
-  client = daemon_.connect();
   expect_nothing_left_but(client);
+  EXPECT_LE(daemon_.open_fds(), before);
 }
 
 TEST_F(Deaths, OfCallersAreToldToTheHandler) {
@@ -93,12 +91,14 @@ TEST_F(Deaths, OfCallersAreToldToTheHandler) {
   const auto before = daemon_.open_fds();
   for (int death = 0; death < deaths; ++death) {
     auto caller = Process::fork([&] {
-      auto calling = daemon_.connect();
+      auto calling = connect_receiving();
       auto region = calling.create("r" + std::to_string(::getpid()), {.capacity = 64});
-      std::array<Event, 8> events;
+      int waiting = 0;
       for (int i = 0;; ++i) {
-        calling.call_async("c", std::to_string(i), with_attachments(*region), [](const Result<CallAnswer>&) {});
-        if (i % 8 == 7) calling.wait(events, std::chrono::milliseconds(-1)).value();
+        calling.call_async("c", std::to_string(i), with_attachments(*region),
+                           [&](const Result<CallAnswer>&) { --waiting; });
+        ++waiting;
+        dispatch_until(calling, [&] { return waiting < 10; });
       }
       return 0;
     });
@@ -107,10 +107,11 @@ TEST_F(Deaths, OfCallersAreToldToTheHandler) {
     for (std::uint32_t i = 0; i < seen; ++i) {
       auto call = handler->wait(long_enough);
       ASSERT_TRUE(call) << call.error().text();
-      if (pick(1) == 0)
+      if (pick(1) == 0) {
         ASSERT_TRUE(call->answer("[]"));
-      else
+      } else {
         kept.push_back(std::move(*call));
+      }
       if (kept.size() > 6) kept.erase(kept.begin());  // which is an answer, too
     }
     caller.signal(SIGKILL);

@@ -102,7 +102,8 @@ TEST(Config, ErrorsSayWhereAndWhatWasExpected) {
        "test.conf:1:30: policy.5.grants[0]: the grant has no \"rights\""},
       {R"({"policy": {"5": {"grants": [{"pattern": "a//b", "rights": []}]}}})", "policy.5.grants[0].pattern: "},
       {R"({"policy": {"5": {"grants": [{"pattern": "a", "rights": ["own"]}]}}})",
-       "policy.5.grants[0].rights[0]: expected one of \"read\", \"write\", \"create\", \"remove\", \"watch\", not "
+       "policy.5.grants[0].rights[0]: expected one of \"read\", \"write\", \"create\", \"remove\", \"watch\", "
+       "\"invoke\", \"handle\", \"emit\", \"listen\", not "
        "\"own\""},
       {R"({"policy": {"5": {"grants": 7}}})", "policy.5.grants: expected an array of grants, not 7"},
       {R"({"socketMode": "0777"})", "test.conf:1:16: socketMode: expected a file mode"},
