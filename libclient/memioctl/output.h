@@ -26,6 +26,8 @@ class Output {
   // A stream's bytes, and how long they took.
   void streamed(const std::string& name, std::uint64_t bytes, std::chrono::duration<double> time);
   void event(const WatchEvent& event);
+  void handled(const std::string& command, const std::string& how, int status);
+  void message(const Message& message);
 
  private:
   std::ostream& to_;

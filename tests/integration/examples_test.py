@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The examples work: one program publishes, the other follows, memioctl reads; one sends, the other receives.
+"""What README.md shows works: one program publishes, the other follows, memioctl reads. So do the other examples. Commands and
+messages: one handles, the other calls it and listens, memioctl calls it too. Streams: one sends, the other receives.
 
-    examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER SENDER RECEIVER
+    examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER HANDLER LISTENER SENDER RECEIVER
 """
 
 import pathlib
@@ -51,6 +52,19 @@ def check_hello(memioctl, publisher, follower, environment):
         sys.exit(f"the follower printed {lines[:2]}, memioctl {lines[2]!r}")
 
 
+def check_commands(memioctl, handler, listener, environment):
+    with Program([handler], stdout=subprocess.PIPE, text=True, env=environment) as handling:
+        line_of(handling)
+        with Program([listener, "text/*"], stdout=subprocess.PIPE, text=True, env=environment) as listening:
+            said = [line_of(listening), line_of(listening)]
+            called = subprocess.run([handler, "hello"], stdout=subprocess.PIPE, text=True, env=environment).stdout
+            said += [line_of(listening), called]
+            call = subprocess.run([memioctl, "call", "text/upper", "7"], capture_output=True, text=True, env=environment)
+            said.append(call.stderr)
+    if said[:4] != ['"LISTENING"\n', 'text/done "LISTENING"\n', 'text/done "HELLO"\n', '"HELLO"\n'] or "NotText" not in said[4]:
+        sys.exit(f"the examples of commands said {said}")
+
+
 def check_stream(memioctl, sender, receiver, environment):
     content = bytes(range(256)) * 40000
     watch = [memioctl, "watch", "parcel__ctrl"]
@@ -68,9 +82,10 @@ def check_stream(memioctl, sender, receiver, environment):
 
 
 def main():
-    program, memioctl, publisher, follower, sender, receiver = sys.argv[1:]
+    program, memioctl, publisher, follower, handler, listener, sender, receiver = sys.argv[1:]
     daemon = memiod.Memiod(program)
     check_hello(memioctl, publisher, follower, daemon.environment)
+    check_commands(memioctl, handler, listener, daemon.environment)
     check_stream(memioctl, sender, receiver, daemon.environment)
     daemon.stop()
 

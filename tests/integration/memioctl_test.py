@@ -48,6 +48,57 @@ class Memioctl(unittest.TestCase):
         self.run_ctl("rm", "a/b")
         self.assertEqual(self.run_json("list"), [])
 
+    def start(self, *arguments, **options):
+        process = memiod.start([MEMIOCTL, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True, **options)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return process
+
+    def wait_for_session(self, having):
+        """Until a connection has one of that kind."""
+        while not any(session[having] for session in self.run_json("sessions")):
+            pass
+
+    def test_handle_and_call(self):
+        handler = self.start("handle", "text/sort", "--count", "5", "--", sys.executable, "-c",
+                             "import json,sys; a = json.load(sys.stdin); sys.exit(a) if a == 3 else print(json.dumps(sorted(a)))",
+                             stderr=subprocess.DEVNULL)
+        self.wait_for_session("commands")
+        self.assertEqual(self.run_json("call", "text/sort", "[3,1,2]"), [1, 2, 3])
+        self.assertEqual(self.run_ctl("call", "text/sort", "-", data=b"[2.5, -1]"), b"[-1, 2.5]\n")
+        self.run_ctl("--json", "call", "text/sort", "3", code=1)
+        error = json.loads(self.stderr)
+        self.assertEqual((error["error"], error["rejection"], error["details"]),
+                         ("io.memio.CommandFailed", "ProgramFailed", {"status": 3}))
+        self.run_ctl("call", "text/sort", "7", code=1)
+        self.assertIn("ProgramFailed", self.stderr)
+        self.run_ctl("call", "none", code=4)
+        self.run_ctl("call", "text/sort", "{", code=1)
+        self.assertIn("InvalidParameter", self.stderr)
+        self.assertEqual(self.run_json("call", "text/sort", "[]", "--timeout", "20000"), [])
+        self.assertEqual(handler.wait(), 0)
+        self.assertEqual(handler.stdout.read().splitlines(),
+                         ["text/sort answered"] * 2 + ["text/sort rejected, status 3", "text/sort rejected, status 1",
+                                                       "text/sort answered"])
+
+    def test_call_timeout(self):
+        self.start("handle", "slow", "--", "sleep", "1000")
+        self.wait_for_session("commands")
+        self.run_ctl("--json", "call", "slow", "--timeout", "50", code=1)
+        self.assertEqual(json.loads(self.stderr)["error"], "io.memio.CallTimedOut")
+
+    def test_emit_and_listen(self):
+        plain = self.start("listen", "--count", "2")
+        some = self.start("--json", "listen", "a/*", "--count", "1")
+        while sum(session["listens"] for session in self.run_json("sessions")) < 2:
+            pass
+        self.run_ctl("emit", "b", '{"x":[1]}')
+        self.run_ctl("emit", "a/b")
+        self.assertEqual(plain.stdout.read(), 'b {"x":[1]}\na/b null\n')
+        self.assertEqual(json.loads(some.stdout.read()), {"topic": "a/b", "payload": None, "lost": 0})
+        self.run_ctl("emit", "b", "nonsense", code=1)
+
     def test_put_and_get_files_and_pipes(self):
         content = bytes(range(256)) * 1000
         path = f"{self.runtime.name}/in"

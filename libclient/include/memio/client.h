@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "memio/api.h"
+#include "memio/command.h"
 #include "memio/region.h"
 #include "memio/stream.h"
 #include "memio/unique_fd.h"
@@ -45,12 +46,15 @@ struct RegionOptions {
 // What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.
 struct Event {
   enum class Kind : std::uint8_t {
-    region_changed,   // a subscribed region was published; read it
-    watch_ready,      // Watcher::next has something
-    disconnected,     // memiod is gone; `token` is 0. Mapped regions go on working
-    reconnected,      // memiod is back, and so are our handles; `token` is 0
-    stream_readable,  // StreamReader::next has something, or the stream has ended
-    stream_writable,  // StreamWriter::begin has room, or the stream has ended
+    region_changed,       // a subscribed region was published; read it
+    watch_ready,          // Watcher::next has something
+    disconnected,         // memiod is gone; `token` is 0. Mapped regions go on working
+    reconnected,          // memiod is back, and so are our handles; `token` is 0
+    stream_readable,      // StreamReader::next has something, or the stream has ended
+    stream_writable,      // StreamWriter::begin has room, or the stream has ended
+    call_arrived = 8,     // CommandHandler::next has something
+    call_cancelled = 9,   // of the calls that a handler took some are cancelled
+    message_arrived = 10  // Listener::next has something
   };
   Token token;
   Kind kind = Kind::region_changed;
@@ -152,6 +156,25 @@ class MEMIO_API Client {
   Result<StreamReader> create_stream_reader(std::string_view name, const StreamOptions& options = {});
   Result<StreamWriter> open_stream_writer(std::string_view name);
   Result<StreamReader> open_stream_reader(std::string_view name);
+
+  // Calls a command (memio/command.h) and waits for the answer, however long that takes if there is no timeout: a
+  // client that handles a command itself must not wait for it. `arguments` is JSON. Errors: no_such_command,
+  // command_failed (Error::rejection says what the handler said), handler_gone, call_timed_out, limit_exceeded,
+  // disconnected; invalid_parameter if the text is no JSON; misuse of an attachment.
+  Result<CallAnswer> call(std::string_view name, std::string_view arguments = "null", CallOptions options = {});
+  // The same without waiting, as many at a time as one likes; also call_cancelled.
+  PendingCall call_async(std::string_view name, std::string_view arguments, CallOptions options, Done<CallAnswer> done);
+  // Handles a command from now on. Errors: command_exists, invalid_name, permission_denied, limit_exceeded.
+  Result<CommandHandler> handle(std::string_view name, Token token = {});
+  void handle_async(std::string_view name, Token token, Done<CommandHandler> done);
+
+  // Sends a message to all who listen to the topic; nobody's slowness delays it. `payload` is JSON. Waits only until
+  // memiod has it. Errors: invalid_name, permission_denied, disconnected; invalid_parameter if the text is no JSON.
+  Result<void> emit(std::string_view topic, std::string_view payload = "null");
+  void emit_async(std::string_view topic, std::string_view payload, Done<void> done = {});
+  // Listens to the topics that match a pattern from now on. Errors: invalid_pattern, limit_exceeded.
+  Result<Listener> listen(std::string_view pattern, Token token = {});
+  void listen_async(std::string_view pattern, Token token, Done<Listener> done);
 
   // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to
   // `grants` if given.
