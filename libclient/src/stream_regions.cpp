@@ -26,7 +26,7 @@ Result<StreamRegions> StreamRegions::create(Client& client, std::shared_ptr<deta
   const auto size = format::ring_size(shape.buffers);
   if (auto created = made.create_region(client, format::ring_name(name), size); !created)
     return fail(std::move(created.error()));
-  std::ranges::rotate(made.regions_, made.regions_.end() - 1);  // the ring comes first
+  std::rotate(made.regions_.begin(), made.regions_.end() - 1, made.regions_.end());  // the ring comes first
 
   auto memory = made.regions_.front().begin(size);
   if (!memory) return fail(std::move(memory.error()));
