@@ -23,7 +23,8 @@ int handle(memio::Client& client) {
     if (!call) return failed(call.error());
     std::string text = call->arguments();  // JSON, here a string in its quotes
     if (text.front() != '"') {
-      if (auto rejected = call->reject("NotText", "text/upper takes a string"); !rejected) return failed(rejected.error());
+      if (auto rejected = call->reject("NotText", "text/upper takes a string"); !rejected)
+        return failed(rejected.error());
       continue;
     }
     std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::toupper(c); });

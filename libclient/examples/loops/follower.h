@@ -52,7 +52,8 @@ class Follower {
       : client_(std::move(client)), clock_(std::move(clock)), tape_(std::move(tape)), news_(std::move(news)) {}
 
   static void print(std::string_view what, std::span<const std::byte> bytes) {
-    std::cout << what << ": " << std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) << std::endl;
+    std::cout << what << ": " << std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())
+              << std::endl;
   }
 
   // The newest publish. Those in between do not matter.
