@@ -13,6 +13,8 @@ export type ClientErrorName =
   | 'io.memio.client.TimedOut'
   | 'io.memio.client.ProtocolViolation'
   | 'io.memio.client.System'
+  | 'io.memio.client.PeerGone'
+  | 'io.memio.client.Aborted'
   | 'org.varlink.service.InvalidParameter';
 
 export type ErrorName = ProtocolErrorName | ClientErrorName;

@@ -9,9 +9,12 @@ import { geometryOf } from './format.js';
 import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
 import { Buffer, freeze, Weak } from './primordials.js';
 import { ReadWaits } from './read_waits.js';
+import { describe } from './publishing.js';
 import { Region, regionInternals, type RegionOwner } from './region.js';
 import { RegionMemory } from './region_memory.js';
 import { needSharedBuffers, SharedHandle } from './shared.js';
+import type { StreamReader, StreamWriter } from './stream.js';
+import { type StreamOptions, Streams } from './stream_page.js';
 import { type Mapping, mapInto } from './wasm.js';
 import { Watch, watchInternals, type WatchOptions } from './watch.js';
 
@@ -73,6 +76,15 @@ export interface Memio extends EventTarget {
   /** What happens to the regions that this page may watch, and whose names match `pattern` if there is one. */
   watch(pattern?: string, options?: WatchOptions): Watch;
   /**
+   * One end of a stream, in which any number of bytes go from one program to another, in order and without loss, at the reader's pace.
+   * It is made of regions, `<name>__ctrl` and `<name>__data_0` and so on, that have to be granted: who reads needs `read` and `write`, who
+   * makes it `create`, and `remove` if the names are to go before the document does.
+   *
+   * Errors: NoSuchRegion if there is none and none is made, RegionExists if there is one or somebody has this end, Corrupt; TimedOut.
+   */
+  stream(name: string, options: StreamOptions & { access: 'write' }): Promise<StreamWriter>;
+  stream(name: string, options?: StreamOptions & { access?: 'read' }): Promise<StreamReader>;
+  /**
    * Makes a region part of a wasm module's memory, at a multiple of the page size (4,096 bytes on most machines). What was there is
    * hidden until `unmap()`, and then zero. The memory must not be able to move: its maximum equals its size, or it is shared.
    * Errors: Misuse, System.
@@ -108,6 +120,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   #departures = 0;
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
+  readonly #streams: Streams;
   readonly #readWaits: ReadWaits;
   readonly #commands: Commands;
   readonly #memioTauri: MemioTauri | undefined;
@@ -127,6 +140,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       stat: (name: string) => this.#ask<StatReply>((n) => native.stat(n, name)),
       remove: (name: string) => this.#ask<unknown>((n) => native.remove(n, name)).then(() => undefined),
       watch: (pattern?: string, options?: WatchOptions) => this.#watch(pattern, options),
+      stream: (name: string, options?: StreamOptions) => this.#stream(name, options) as Promise<never>,
       mapInto: (memory: WebAssembly.Memory, byteOffset: number, region: Region) =>
         mapInto(native, memory, byteOffset, region),
       invoke: (command: string, args?: Record<string, unknown>) => commands.run(command, args),
@@ -134,6 +148,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       MemioError,
     };
     this.memio = freeze(Object.assign(new EventTarget(), api));
+    this.#streams = new Streams(native, (send) => this.#ask(send));
     this.#readWaits = new ReadWaits((number) => native.taken(number));
     const { compatibility } = native.options;
     this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
@@ -227,6 +242,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   /** The document goes: all memory is given back. `kept` says whether the user may come back to it. */
   suspend(kept: boolean): void {
     this.#commands.forget();
+    this.#streams.suspend();
     this.#memioTauri?.forget();
     this.#webview2?.forget();
     ++this.#departures;
@@ -307,8 +323,22 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     );
   }
 
+  async #stream(name: string, options: StreamOptions = {}): Promise<StreamReader | StreamWriter> {
+    const { access = 'read', create = false, timeout = 0 } = options;
+    if (access !== 'read' && access !== 'write')
+      throw new MemioError('io.memio.client.Misuse', `access is 'read' or 'write', not ${describe(access)}.`);
+    if (create) return this.#streams.create(name, access, create === true ? {} : create);
+    const join = (): Promise<StreamReader | StreamWriter> => this.#streams.join(name, access);
+    return timeout > 0 ? this.#whenThere(`${name}__ctrl`, timeout, join) : join();
+  }
+
   async #waitForRegion(name: string, options: WaitOptions = {}): Promise<Region> {
     const { timeout = Infinity, access = 'read' } = options;
+    return this.#whenThere(name, timeout, () => this.#openRegion(name, { access }));
+  }
+
+  /** What `open` gives as soon as the region is there. */
+  async #whenThere<T>(name: string, timeout: number, open: () => Promise<T>): Promise<T> {
     const end = Date.now() + timeout;
     const watch = this.#watch(name);
     try {
@@ -316,7 +346,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
         // Whatever happens, and if the watch fails too: what counts is whether it can be opened.
         const news = watch.next().then(ignore, ignore);
         try {
-          return await this.#openRegion(name, { access });
+          return await open();
         } catch (error) {
           if (!(error instanceof MemioError) || error.name !== 'io.memio.NoSuchRegion') throw error;
         }

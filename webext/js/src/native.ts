@@ -87,6 +87,18 @@ export interface Native {
   wake(handle: number): void;
   close(handle: number): void;
 
+  // Streams (stream_page.ts). One is known by the handle of its ring.
+  /**
+   * Lays the memory of the ring, and of the buffers if there are any yet, one behind the other, as share() does; when called again, there
+   * instead. The regions of `buffers` become part of the stream: they end with the ring's handle, and theirs are none any more.
+   */
+  layStream(ring: number, bytes: Uint8Array, head: number, stored: number, ...buffers: number[]): number | NativeError;
+  /** Sets this side's will; and from now on `rung` is called when this side is rung, and once at once. */
+  joinStream(ring: number, writes: boolean, rung: () => void): NativeError | undefined;
+  ringOther(ring: number): void;
+  /** Whether the handle with this cell, on the other side, is still open. */
+  otherLives(ring: number, cell: number): boolean;
+
   /** Answers of what the application has posted or waits for: a script has it, or none will. */
   taken(post: number): void;
   refusePost(post: number, error: string, message: string): void;

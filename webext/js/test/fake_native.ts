@@ -65,6 +65,14 @@ export class FakeNative implements Native {
   close(): void {
     this.calls.push('close');
   }
+  layStream(): number {
+    return 0;
+  }
+  joinStream(): undefined {}
+  ringOther(): void {}
+  otherLives(): boolean {
+    return true;
+  }
   taken(): void {}
   refusePost(): void {}
   postWebMessage(): void {}
