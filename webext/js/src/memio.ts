@@ -80,7 +80,8 @@ export interface Memio extends EventTarget {
    * It is made of regions, `<name>__ctrl` and `<name>__data_0` and so on, that have to be granted: who reads needs `read` and `write`, who
    * makes it `create`, and `remove` if the names are to go before the document does.
    *
-   * Errors: NoSuchRegion if there is none and none is made, RegionExists if there is one or somebody has this end, Corrupt; TimedOut.
+   * Errors: NoSuchRegion if there is none and none is to be made, RegionExists if there is one already, Busy if somebody has this end; Corrupt;
+   * TimedOut.
    */
   stream(name: string, options: StreamOptions & { access: 'write' }): Promise<StreamWriter>;
   stream(name: string, options?: StreamOptions & { access?: 'read' }): Promise<StreamReader>;

@@ -218,7 +218,7 @@ class PageHost implements StreamHost {
       if (ring.join(this.#cell)) return;
     }
     throw new MemioError(
-      'io.memio.RegionExists',
+      'io.memio.client.Busy',
       `The stream ${this.#name} has a ${this.#writes ? 'writer' : 'reader'} already, and never gets another; make a new one.`,
     );
   }
