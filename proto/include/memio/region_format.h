@@ -84,8 +84,10 @@ struct alignas(64) Cell {
   std::atomic<std::uint64_t> leases;  // bit i: slot i may not be written
   // 0, or the sequence whose publisher is to ring the doorbell: the owner has seen all before it and may be asleep.
   std::atomic<std::uint64_t> armed;
+  // Not 0: the broker rings the doorbell when it clears this cell, so that those who depend on the owner look.
+  std::atomic<std::uint32_t> will;
 };
-static_assert(sizeof(Cell) == 64);
+static_assert(sizeof(Cell) == 64 && offsetof(Cell, will) == 16);
 
 // The lease table, a memfd of its own that every opener can write.
 struct LeaseTable {

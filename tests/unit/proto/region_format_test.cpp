@@ -4,12 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <fstream>
-#include <new>
-#include <regex>
 #include <string>
 #include <vector>
+
+#include "byte_tables.h"
 
 namespace memio {
 namespace {
@@ -20,35 +18,12 @@ using format::LeaseTable;
 using format::SlotHeader;
 using testing::HasSubstr;
 
-constexpr std::uint64_t page = 4096;  // what the figures below are for
+using testing_tables::documented_in;
+using testing_tables::Image;
+using testing_tables::page;
+using testing_tables::Row;
 
-struct Row {
-  std::uint64_t offset;
-  std::uint64_t bytes;
-  std::string field;
-  bool operator==(const Row&) const = default;
-};
-
-void PrintTo(const Row& row, std::ostream* out) { *out << row.offset << ' ' << row.bytes << ' ' << row.field; }
-
-// The rows of the byte table under a heading of REGION_FORMAT.md: | offset | bytes | `field` | ...
-std::vector<Row> documented(const std::string& heading) {
-  std::ifstream file(MEMIO_PROTO_DIR "/REGION_FORMAT.md");
-  std::vector<Row> rows;
-  const std::regex row("\\| *([0-9]+) *\\| *([0-9]+) *\\| *`([a-z_]+)` *\\|.*");
-  bool in_section = false;
-  for (std::string line; std::getline(file, line);) {
-    std::smatch match;
-    if (line.starts_with("#"))
-      in_section = line.substr(line.find_first_not_of("# ")) == heading;
-    else if (in_section && std::regex_match(line, match, row))
-      rows.push_back({std::stoull(match[1]), std::stoull(match[2]), match[3]});
-  }
-  return rows;
-}
-
-#define ROW(type, field) \
-  Row { offsetof(type, field), sizeof(type::field), #field }
+std::vector<Row> documented(const std::string& heading) { return documented_in("REGION_FORMAT.md", heading); }
 
 TEST(RegionFormat, LaysOutASlotHeaderAsDocumented) {
   EXPECT_EQ(documented("Slot header"),
@@ -67,25 +42,9 @@ TEST(RegionFormat, LaysOutTheLeaseTableAsDocumented) {
             (std::vector<Row>{ROW(LeaseTable, magic), ROW(LeaseTable, version), ROW(LeaseTable, cell_count),
                               ROW(LeaseTable, cells_used), ROW(LeaseTable, slot_wanted), ROW(LeaseTable, generation),
                               ROW(LeaseTable, removed), ROW(LeaseTable, cells)}));
-  EXPECT_EQ(documented("Cell"), (std::vector<Row>{ROW(Cell, leases), ROW(Cell, armed)}));
+  EXPECT_EQ(documented("Cell"), (std::vector<Row>{ROW(Cell, leases), ROW(Cell, armed), ROW(Cell, will)}));
   EXPECT_EQ(sizeof(Cell), 64U);
 }
-
-// Fields by hand, so that neither the compiler's idea of the layout nor its byte order is part of the test.
-template <class T>
-class Image {
- public:
-  Image() { std::memset(bytes_, 0, sizeof bytes_); }
-  [[nodiscard]] T& object() { return *std::launder(reinterpret_cast<T*>(bytes_)); }
-  [[nodiscard]] std::uint64_t number(std::size_t offset, std::size_t size) const {
-    std::uint64_t value = 0;
-    for (std::size_t i = size; i > 0; --i) value = value << 8 | bytes_[offset + i - 1];
-    return value;
-  }
-
- private:
-  alignas(64) unsigned char bytes_[page];
-};
 
 TEST(RegionFormat, BeginsADirectoryWithTheseBytes) {
   Image<Directory> image;
@@ -110,6 +69,8 @@ TEST(RegionFormat, BeginsALeaseTableWithTheseBytes) {
   for (std::size_t i = 16; i < page; i += 4) EXPECT_EQ(image.number(i, 4), 0U) << i;
   image.object().cells[1].armed = 5;
   EXPECT_EQ(image.number(256 + 64 + 8, 8), 5U);
+  image.object().cells[1].will = 1;
+  EXPECT_EQ(image.number(256 + 64 + 16, 4), 1U);
 }
 
 TEST(RegionFormat, BeginsEachSlotWithTheMagicOfItsLayout) {
