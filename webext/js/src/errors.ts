@@ -19,12 +19,17 @@ export type ClientErrorName =
 
 export type ErrorName = ProtocolErrorName | ClientErrorName;
 
-/** What went wrong. `name` is the protocol's name, such as `io.memio.NoSuchRegion`; `message` is for people. */
+/**
+ * What went wrong. `name` is the protocol's name, such as `io.memio.NoSuchRegion`; `message` is for people. If the handler of a command has
+ * rejected a call, `name` is the handler's own, and `details` what else it said.
+ */
 export class MemioError extends Error {
   override readonly name: string;
+  readonly details: unknown;
 
-  constructor(name: ErrorName | (string & {}), message: string) {
+  constructor(name: ErrorName | (string & {}), message: string, details?: unknown) {
     super(message);
     this.name = name;
+    this.details = details;
   }
 }

@@ -11,6 +11,7 @@ import type { Memio } from './memio.js';
 
 export * from './compat/client.js';
 export type { CreateOptions, Memio, OpenOptions, WaitOptions } from './memio.js';
+export type { CallContext, CommandFunction, InvokeOptions, Message, MessageFunction } from './calls.js';
 export type { ErrorName, MemioError } from './errors.js';
 export type { TypedArrayConstructor } from './payload.js';
 export type { PublishOptions, Version } from './publishing.js';

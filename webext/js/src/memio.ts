@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What a page finds as `memio`.
 import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply, WatchReply } from '../generated/protocol.js';
+import { Calls, type CommandFunction, type IncomingAttachment, type InvokeOptions, type MessageFunction } from './calls.js';
 import { Commands } from './compat/commands.js';
 import { MemioTauri } from './compat/memio_tauri.js';
 import { type PostedAccess, WebView2 } from './compat/webview2.js';
 import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
-import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
-import { Buffer, freeze, Weak } from './primordials.js';
+import { isNativeError, type Handlers, type Native, type Opened, type Rejected } from './native.js';
+import { Buffer, freeze, parseJson, Weak } from './primordials.js';
 import { ReadWaits } from './read_waits.js';
 import { describe } from './publishing.js';
 import { Region, regionInternals, type RegionOwner } from './region.js';
@@ -92,10 +93,22 @@ export interface Memio extends EventTarget {
    */
   mapInto(memory: WebAssembly.Memory, byteOffset: number, region: Region): Mapping;
   /**
-   * Runs a command by the name that pages of MemioTauri know: `plugin:memio|` and one of prepare_upload_buffer,
-   * commit_upload_buffer, send_download_buffer, create_shared_buffer_windows, list_shared_buffers_windows, has_shared_buffer.
+   * Calls a command that a native program or another page handles, and gives its result. Both are what JSON can say, and anywhere in them
+   * bytes (Uint8Array and its like) and open regions, which the other side then has open too.
+   *
+   * Errors: the handler's own, with its `name`, `message` and `details`; NoSuchCommand, HandlerGone, CallTimedOut.
+   *
+   * Names that begin with `plugin:memio|` are MemioTauri's: COMPATIBILITY.md has them.
    */
-  invoke(command: string, args?: Record<string, unknown>): Promise<unknown>;
+  invoke(command: string, args?: unknown, options?: InvokeOptions): Promise<unknown>;
+  /** Handles a command, until the function that it gives is called. Errors: CommandExists, PermissionDenied. */
+  handle(command: string, run: CommandFunction): Promise<() => void>;
+  /** Sends a message to all that listen to the topic. Nobody waits for who is slow. */
+  emit(topic: string, payload?: unknown): Promise<void>;
+  /** Listens to the topics that match, until the function that it gives is called. */
+  listen(pattern: string, run: MessageFunction): Promise<() => void>;
+  /** The same for the first message only. */
+  once(pattern: string, run: MessageFunction): Promise<() => void>;
   readonly Region: typeof Region;
   readonly MemioError: typeof MemioError;
 }
@@ -122,6 +135,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
   readonly #streams: Streams;
+  readonly #calls: Calls;
   readonly #readWaits: ReadWaits;
   readonly #commands: Commands;
   readonly #memioTauri: MemioTauri | undefined;
@@ -144,12 +158,22 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       stream: (name: string, options?: StreamOptions) => this.#stream(name, options) as Promise<never>,
       mapInto: (memory: WebAssembly.Memory, byteOffset: number, region: Region) =>
         mapInto(native, memory, byteOffset, region),
-      invoke: (command: string, args?: Record<string, unknown>) => commands.run(command, args),
+      invoke: (command: string, args?: unknown, options?: InvokeOptions) =>
+        commands.has(command) ? commands.run(command, args) : this.#calls.invoke(command, args, options),
+      handle: (command: string, run: CommandFunction) => this.#calls.handle(command, run),
+      emit: (topic: string, payload?: unknown) => this.#calls.emit(topic, payload),
+      listen: (pattern: string, run: MessageFunction) => this.#calls.listen(pattern, run),
+      once: (pattern: string, run: MessageFunction) => this.#calls.listen(pattern, run, true),
       Region,
       MemioError,
     };
     this.memio = freeze(Object.assign(new EventTarget(), api));
     this.#streams = new Streams(native, (send) => this.#ask(send));
+    this.#calls = new Calls(native, {
+      ask: (send) => this.#ask(send),
+      number: () => ++this.#lastRequest,
+      adopt: (opened) => this.#adopt(opened),
+    });
     this.#readWaits = new ReadWaits((number) => native.taken(number));
     const { compatibility } = native.options;
     this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
@@ -164,7 +188,21 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     if (waiting === undefined) return;
     this.#requests.delete(request);
     if (error === '') waiting.resolve(value);
+    else if (typeof value === 'object' && value !== null) waiting.reject(rejectionOf(value as Rejected));
     else waiting.reject(new MemioError(error, String(value)));
+  }
+
+  called(number: number, call: number, json: string, attachments: readonly IncomingAttachment[]): void {
+    this.#calls.called(number, call, json, attachments);
+  }
+  callCancelled(call: number): void {
+    this.#calls.callCancelled(call);
+  }
+  message(number: number, topic: string, json: string, lost: number): void {
+    this.#calls.message(number, topic, json, lost);
+  }
+  standingEnded(number: number): void {
+    this.#calls.ended(number);
   }
 
   watched(number: number, error: string, value: WatchReply | string): void {
@@ -244,6 +282,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   suspend(kept: boolean): void {
     this.#commands.forget();
     this.#streams.suspend();
+    this.#calls.suspend(kept);
     this.#memioTauri?.forget();
     this.#webview2?.forget();
     ++this.#departures;
@@ -277,6 +316,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   resume(): void {
     this.#native.resume();
     for (const { begin } of this.#watches.values()) begin();
+    this.#calls.resume();
     void Promise.all([...this.#left].map((region) => this.#openAgain(region))).then(() => this.reconnected());
   }
 
@@ -419,6 +459,10 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 }
 
 function ignore(): void {}
+
+function rejectionOf({ rejection, message, details }: Rejected): MemioError {
+  return new MemioError(rejection, message, details === '' ? undefined : parseJson(details));
+}
 
 function allocate(size: number, info: RegionInfo): ArrayBuffer {
   if (size > longestBuffer)

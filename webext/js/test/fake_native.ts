@@ -73,6 +73,15 @@ export class FakeNative implements Native {
   otherLives(): boolean {
     return true;
   }
+  call(): void {}
+  cancelCall(): void {}
+  handle(): void {}
+  unhandle(): void {}
+  answer(): void {}
+  reject(): void {}
+  emit(): void {}
+  listen(): void {}
+  unlisten(): void {}
   taken(): void {}
   refusePost(): void {}
   postWebMessage(): void {}

@@ -33,6 +33,11 @@ export class Commands {
     this.#uploads.clear();
   }
 
+  /** Whether a command is one of these, or should be. */
+  has(command: unknown): boolean {
+    return typeof command === 'string' && command.startsWith(prefix);
+  }
+
   async run(command: unknown, given: unknown): Promise<unknown> {
     const name = typeof command === 'string' && command.startsWith(prefix) ? command.slice(prefix.length) : '';
     const found = hasOwn(this.#table, name) ? this.#table[name] : undefined;
