@@ -281,6 +281,8 @@ void Region::clear_cell(std::uint32_t cell) noexcept {
   auto& entry = lease_table_->cells[cell];
   entry.armed.store(0, std::memory_order_seq_cst);
   entry.leases.store(0, std::memory_order_seq_cst);
+  // Cleared before the doorbell is rung: whoever is woken finds that the owner is gone.
+  const bool willed = entry.will.exchange(0, std::memory_order_seq_cst) != 0;
   // The owner may have died after it changed a word and before it woke those who sleep on it, or after it was woken
   // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
   lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
@@ -291,7 +293,7 @@ void Region::clear_cell(std::uint32_t cell) noexcept {
   while (!freed && (holder & ~format::writer_waiting) == cell + 1)
     freed = directory_->writer.compare_exchange_weak(holder, 0, std::memory_order_seq_cst);
   futex_wake_all(directory_->writer);
-  if (freed) ring();  // it may have published without ringing
+  if (freed || willed) ring();  // freed: it may have published without ringing
 }
 
 Result<Region::Fds> Region::fds_for(Access access) const {

@@ -25,6 +25,9 @@ typedef struct memio_region memio_region;
 typedef struct memio_snapshot memio_snapshot;
 typedef struct memio_watcher memio_watcher;
 typedef struct memio_list memio_list;
+typedef struct memio_stream_writer memio_stream_writer;
+typedef struct memio_stream_reader memio_stream_reader;
+typedef struct memio_chunk memio_chunk;
 
 enum memio_error {
   MEMIO_OK = 0,
@@ -47,7 +50,9 @@ enum memio_error {
   MEMIO_TIMED_OUT = -17,
   MEMIO_PROTOCOL = -18, /* memiod refused the call itself, or answered with nonsense */
   MEMIO_SYSTEM = -19,   /* see memio_error_errno() */
-  MEMIO_INVALID_SHRINK_AFTER = -20
+  MEMIO_INVALID_SHRINK_AFTER = -20,
+  MEMIO_ABORTED = -21,  /* the other side of a stream gave it up; the message is its reason */
+  MEMIO_PEER_GONE = -22 /* the other side of a stream is gone */
 };
 
 /* Of this thread's last failed call. The text is valid until the next one. */
@@ -124,10 +129,12 @@ enum memio_event_kind {
   MEMIO_REGION_CHANGED = 0,
   MEMIO_WATCH_READY = 1,
   MEMIO_DISCONNECTED_EVENT = 2,
-  MEMIO_RECONNECTED = 3
+  MEMIO_RECONNECTED = 3,
+  MEMIO_STREAM_READABLE = 4, /* memio_stream_reader_next() has something, or the stream has ended */
+  MEMIO_STREAM_WRITABLE = 5  /* memio_stream_writer_begin() has room, or the stream has ended */
 };
 struct memio_event {
-  uint64_t token; /* what the caller gave to memio_subscribe or memio_watch */
+  uint64_t token; /* what the caller gave to memio_..._subscribe or memio_watch */
   enum memio_event_kind kind;
 };
 
@@ -181,6 +188,68 @@ MEMIO_EXPORT int memio_region_wait(memio_region* region, uint64_t last_seen, int
 /* From now on memio_dispatch() tells `token` of changes. */
 MEMIO_EXPORT int memio_subscribe(memio_region* region, uint64_t token, uint64_t last_seen);
 MEMIO_EXPORT void memio_unsubscribe(memio_region* region);
+
+/* --- streams --- */
+
+/*
+ * Any number of bytes from one program to another, in order, none of them lost, at the pace of the reader. A stream has
+ * one writer and one reader; either creates it, the other opens it. memio/stream.h says more. All functions that take a
+ * timeout can also fail with MEMIO_TIMED_OUT, MEMIO_ABORTED, MEMIO_PEER_GONE and MEMIO_CORRUPT.
+ */
+struct memio_stream_options {
+  size_t size;           /* sizeof(struct memio_stream_options), so that fields can be added */
+  uint64_t chunk_size;   /* bytes that a buffer holds, at most 2^32 - 1; 0: the default, 1 MiB */
+  uint32_t buffers;      /* 1, 2, 4, 8, 16, 32 or 64; 0: the default, 4 */
+  uint64_t total_length; /* bytes in all, to show progress with; UINT64_MAX: not known */
+};
+
+/* `options` may be NULL. */
+MEMIO_EXPORT int memio_create_stream_writer(memio_client* client, const char* name,
+                                            const struct memio_stream_options* options, memio_stream_writer** writer);
+MEMIO_EXPORT int memio_create_stream_reader(memio_client* client, const char* name,
+                                            const struct memio_stream_options* options, memio_stream_reader** reader);
+MEMIO_EXPORT int memio_open_stream_writer(memio_client* client, const char* name, memio_stream_writer** writer);
+MEMIO_EXPORT int memio_open_stream_reader(memio_client* client, const char* name, memio_stream_reader** reader);
+
+/* Gives the stream up if its last chunk was not put in. */
+MEMIO_EXPORT void memio_stream_writer_free(memio_stream_writer* writer);
+/* A free buffer, to be filled: *capacity bytes at *data. */
+MEMIO_EXPORT int memio_stream_writer_begin(memio_stream_writer* writer, int64_t timeout, void** data, size_t* capacity);
+/* Gives the first `length` bytes of it to the reader. `last`, if not 0: the stream ends with them. */
+MEMIO_EXPORT int memio_stream_writer_commit(memio_stream_writer* writer, size_t length, int last);
+/* Copies as many chunks as it takes. */
+MEMIO_EXPORT int memio_stream_writer_write(memio_stream_writer* writer, const void* data, size_t length,
+                                           int64_t timeout);
+/* Ends the stream and waits until the reader has given everything back. */
+MEMIO_EXPORT int memio_stream_writer_finish(memio_stream_writer* writer, int64_t timeout);
+/* `reason` may be NULL. */
+MEMIO_EXPORT void memio_stream_writer_abort(memio_stream_writer* writer, const char* reason);
+MEMIO_EXPORT uint64_t memio_stream_writer_written(const memio_stream_writer* writer);
+MEMIO_EXPORT uint64_t memio_stream_writer_taken(const memio_stream_writer* writer);
+MEMIO_EXPORT uint64_t memio_stream_writer_total_length(const memio_stream_writer* writer); /* UINT64_MAX: not known */
+MEMIO_EXPORT uint64_t memio_stream_writer_chunk_size(const memio_stream_writer* writer);
+/* From now on memio_dispatch() tells `token`; write until MEMIO_TIMED_OUT with a timeout of 0. */
+MEMIO_EXPORT int memio_stream_writer_subscribe(memio_stream_writer* writer, uint64_t token);
+MEMIO_EXPORT void memio_stream_writer_unsubscribe(memio_stream_writer* writer);
+
+/* Gives the stream up if its last chunk was not taken. Chunks may outlive it. */
+MEMIO_EXPORT void memio_stream_reader_free(memio_stream_reader* reader);
+/* The next chunk; *chunk is NULL once the last has been taken. */
+MEMIO_EXPORT int memio_stream_reader_next(memio_stream_reader* reader, int64_t timeout, memio_chunk** chunk);
+/* Gives it back. In any order. */
+MEMIO_EXPORT void memio_chunk_free(memio_chunk* chunk);
+MEMIO_EXPORT const void* memio_chunk_data(const memio_chunk* chunk);
+MEMIO_EXPORT size_t memio_chunk_length(const memio_chunk* chunk);
+MEMIO_EXPORT uint64_t memio_chunk_offset(const memio_chunk* chunk);
+MEMIO_EXPORT int memio_chunk_is_last(const memio_chunk* chunk);
+/* `reason` may be NULL. */
+MEMIO_EXPORT void memio_stream_reader_cancel(memio_stream_reader* reader, const char* reason);
+MEMIO_EXPORT uint64_t memio_stream_reader_taken(const memio_stream_reader* reader);
+MEMIO_EXPORT uint64_t memio_stream_reader_total_length(const memio_stream_reader* reader); /* UINT64_MAX: not known */
+MEMIO_EXPORT uint64_t memio_stream_reader_chunk_size(const memio_stream_reader* reader);
+/* From now on memio_dispatch() tells `token`; take chunks until MEMIO_TIMED_OUT with a timeout of 0. */
+MEMIO_EXPORT int memio_stream_reader_subscribe(memio_stream_reader* reader, uint64_t token);
+MEMIO_EXPORT void memio_stream_reader_unsubscribe(memio_stream_reader* reader);
 
 /* --- watching --- */
 

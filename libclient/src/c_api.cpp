@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: MIT
 // memio.h over the C++ API. No exception leaves a function of this file.
 
-#include "memio.h"
+#include "c_api.h"
 
 #include <array>
-#include <new>
 #include <string>
 
-#include "memio/client.h"
-
-struct memio_client {
-  memio::Client client;
-};
 struct memio_region {
   memio::Region region;
 };
@@ -31,6 +25,10 @@ namespace {
 using memio::Errc;
 using memio::Error;
 using memio::Result;
+using memio::c_api::give;
+using memio::c_api::give_nothing;
+using memio::c_api::guarded;
+using memio::c_api::report;
 
 thread_local Error last_error;
 thread_local std::string last_message;
@@ -55,39 +53,12 @@ int c_code(Errc code) {
     case Errc::misuse: return MEMIO_MISUSE;
     case Errc::disconnected: return MEMIO_DISCONNECTED;
     case Errc::timed_out: return MEMIO_TIMED_OUT;
+    case Errc::aborted: return MEMIO_ABORTED;
+    case Errc::peer_gone: return MEMIO_PEER_GONE;
     case Errc::system: return MEMIO_SYSTEM;
     default: return MEMIO_PROTOCOL;
   }
 }
-
-// Keeps the error for memio_error_message(), whose text is only made when somebody asks for it.
-int report(const Error& error) noexcept {
-  try {
-    last_error = error;
-  } catch (const std::bad_alloc&) {
-    last_error = Error{error.code, error.system_errno, {}};
-  }
-  return c_code(error.code);
-}
-
-// Runs `body` and turns exceptions, of which there are only those of memory running out, into an error.
-template <class Body>
-int guarded(Body body) noexcept {
-  try {
-    return body();
-  } catch (const std::exception& error) {
-    return report(Error{Errc::out_of_resources, 0, error.what()});
-  }
-}
-
-template <class Object, class Value>
-int give(Result<Value> result, Object** out) {
-  if (!result) return report(result.error());
-  *out = new Object{std::move(*result)};
-  return MEMIO_OK;
-}
-
-int give_nothing(const Result<void>& result) { return result ? MEMIO_OK : report(result.error()); }
 
 int give_number(const Result<std::uint64_t>& result, uint64_t* out) {
   if (!result) return report(result.error());
@@ -123,6 +94,15 @@ std::size_t to_c(std::span<const memio::Event> from, memio_event* to) {
 }
 
 }  // namespace
+
+int memio::c_api::report(const Error& error) noexcept {
+  try {
+    last_error = error;
+  } catch (const std::bad_alloc&) {
+    last_error = Error{error.code, error.system_errno, {}};
+  }
+  return c_code(error.code);
+}
 
 const char* memio_error_message(void) {
   try {

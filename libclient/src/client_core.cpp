@@ -74,15 +74,14 @@ Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parame
   return answer;
 }
 
-Result<void> ClientCore::step(const Deadline& deadline) {
-  pollfd wanted{retry_timer_.get(), POLLIN, 0};
-  if (connected_) wanted = {channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
-  if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
+Result<void> ClientCore::step(const Deadline& deadline, int other) {
+  const short socket_events = connected_ && channel_->wants_write() ? POLLIN | POLLOUT : POLLIN;
+  std::array<pollfd, 3> wanted{
+      pollfd{connected_ ? channel_->fd() : -1, socket_events, 0}, {retry_timer_.get(), POLLIN, 0}, {other, POLLIN, 0}};
+  if (::poll(wanted.data(), wanted.size(), milliseconds_left(deadline)) < 0 && errno != EINTR)
     return fail_errno(errno, "waiting for memiod");
-  if (connected_)
-    pump();
-  else if (wanted.revents != 0)
-    retry();
+  if (wanted[0].revents != 0) pump();
+  if (wanted[1].revents != 0) retry();
   return {};
 }
 
@@ -100,16 +99,24 @@ void ClientCore::answer(Pending pending, Result<Answer> answer) {
   call_again();
 }
 
-void ClientCore::close_handle(std::uint64_t id) noexcept {
+void ClientCore::send_oneway(std::string_view method, Json parameters) noexcept {
   if (!connected_) return;
   try {
-    Call call{std::string(protocol::close_method)};
-    call.parameters = protocol::to_json(protocol::CloseParameters{id});
+    Call call{std::string(method)};
+    call.parameters = std::move(parameters);
     call.oneway = true;
     if (channel_->send(encode(call))) pump();
   } catch (const std::exception&) {
-    // Out of memory. The handle ends with the connection.
+    // Out of memory. What was to end, ends with the connection.
   }
+}
+
+void ClientCore::close_handle(std::uint64_t id) noexcept {
+  send_oneway(protocol::close_method, protocol::to_json(protocol::CloseParameters{id}));
+}
+
+void ClientCore::remove_name(const std::string& name) noexcept {
+  send_oneway(protocol::remove_method, protocol::to_json(protocol::RemoveParameters{name}));
 }
 
 void ClientCore::pump() noexcept {
@@ -237,9 +244,9 @@ void ClientCore::remove_source(std::size_t index) noexcept {
   free_sources_.push_back(index);  // reserved by add_source
 }
 
-Result<std::size_t> ClientCore::add_subscription(OpenRegion& region, Token token) {
-  const std::size_t index = add_source({.region = &region, .token = token});
-  auto added = poll_add(region.memory().doorbell_fd(), EPOLLIN | EPOLLET, key(Kind::doorbell, index));
+Result<std::size_t> ClientCore::add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token) {
+  const std::size_t index = add_source({.subscriber = &subscriber, .kind = kind, .token = token});
+  auto added = poll_add(doorbell, EPOLLIN | EPOLLET, key(Kind::doorbell, index));
   if (!added) {
     remove_source(index);
     return fail(std::move(added.error()));
@@ -276,7 +283,7 @@ void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
 
 void ClientCore::make_ready(std::size_t index) noexcept {
   Source& source = sources_[index];
-  if (source.ready || (!source.region && !source.watcher)) return;
+  if (source.ready || (!source.subscriber && !source.watcher)) return;
   source.ready = true;
   ready_.push_back(index);  // reserved by add_source
 }
@@ -324,11 +331,11 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
     Source& source = sources_[index];
     source.ready = false;
     if (source.watcher) {
-      events[told++] = {source.token, Event::Kind::watch_ready};
+      events[told++] = {source.token, source.kind};
       continue;
     }
-    const auto look = source.region->look();
-    if (look.changed) events[told++] = {source.token, Event::Kind::region_changed};
+    const auto look = source.subscriber->look();
+    if (look.changed) events[told++] = {source.token, source.kind};
     if (!look.armed) make_ready(index);
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(looked_at));

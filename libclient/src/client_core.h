@@ -24,6 +24,7 @@
 #include "memio/message.h"
 #include "memio/protocol_json.h"
 #include "open_region.h"
+#include "subscriber.h"
 
 namespace memio::detail {
 
@@ -53,10 +54,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void call_async(std::string_view method, Json parameters, OnAnswer on_answer);
   // Turns an answer of Create or Open into a Region.
   Result<Region> make_region(Result<Answer> answer, Access wanted, bool creator = false);
-  // Waits for memiod, or for the time to look for it again, and handles what has come. Tells of nothing. Error: system.
-  Result<void> step(const Deadline& deadline);
+  // Waits for memiod, or for the time to look for it again, or for `other` to be readable, and handles what has come
+  // from memiod. Tells of nothing. Error: system.
+  Result<void> step(const Deadline& deadline, int other = -1);
   // Tells memiod, if it is still there, that a handle is no longer used.
   void close_handle(std::uint64_t id) noexcept;
+  // Has memiod, if it is still there, remove a region of ours.
+  void remove_name(const std::string& name) noexcept;
 
   // Every region that is open, to be claimed again when memiod comes back.
   void add_region(OpenRegion& region) { regions_.push_back(&region); }
@@ -69,7 +73,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Goes on with a new socket in the place of the lost one.
   Result<void> renew(UniqueFd socket);
 
-  Result<std::size_t> add_subscription(OpenRegion& region, Token token);
+  // `doorbell` must not be in the epoll yet.
+  Result<std::size_t> add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
   Result<void> add_watcher(Watcher::Impl& watcher);
   void remove_watcher(Watcher::Impl& watcher) noexcept;
@@ -87,8 +92,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // What an epoll event stands for, in its 64 bits: the kind above, an index below.
   enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher };
   struct Source {  // a subscription or a watcher
-    OpenRegion* region = nullptr;
+    Subscriber* subscriber = nullptr;
     Watcher::Impl* watcher = nullptr;
+    Event::Kind kind = Event::Kind::watch_ready;
     Token token;
     bool ready = false;  // is in ready_
   };
@@ -102,6 +108,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::size_t add_source(Source source);
   void remove_source(std::size_t index) noexcept;
 
+  void send_oneway(std::string_view method, Json parameters) noexcept;
   void send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds = {});
   void answer(Pending pending, Result<Answer> answer);
   // Reads and writes the socket as far as it goes without blocking.

@@ -76,14 +76,26 @@ Result<UniqueFd> doorbell_epoll(int doorbell) {
 
 }  // namespace
 
+Result<void> OpenRegion::need_wait_epoll() {
+  if (wait_epoll_.valid()) return {};
+  auto epoll = doorbell_epoll(memory_.doorbell_fd());
+  if (!epoll) return fail(std::move(epoll.error()));
+  wait_epoll_ = std::move(*epoll);
+  return {};
+}
+
+Result<void> OpenRegion::wait_for_ring(const Deadline& deadline) {
+  if (auto made = need_wait_epoll(); !made) return made;
+  if (auto stepped = core_->step(deadline, wait_epoll_.get()); !stepped) return stepped;
+  epoll_event event;
+  ::epoll_wait(wait_epoll_.get(), &event, 1, 0);  // the ring was heard
+  return {};
+}
+
 Result<std::uint64_t> OpenRegion::wait(std::uint64_t last_seen, std::chrono::milliseconds timeout) {
   if (subscription_)
     return fail(Errc::misuse, "wait() was called on a region that is subscribed; use Client::dispatch");
-  if (!wait_epoll_.valid()) {
-    auto epoll = doorbell_epoll(memory_.doorbell_fd());
-    if (!epoll) return fail(std::move(epoll.error()));
-    wait_epoll_ = std::move(*epoll);
-  }
+  if (auto made = need_wait_epoll(); !made) return fail(std::move(made.error()));
   const auto deadline = deadline_in(timeout);
   for (;;) {
     if (const auto sequence = reader_.sequence(); sequence != last_seen) return sequence;
@@ -98,20 +110,28 @@ Result<std::uint64_t> OpenRegion::wait(std::uint64_t last_seen, std::chrono::mil
 Result<void> OpenRegion::subscribe(Token token, std::uint64_t last_seen) {
   unsubscribe();
   last_told_ = last_seen;
-  auto added = core_->add_subscription(*this, token);
+  auto added = core_->add_subscription(*this, memory_.doorbell_fd(), Event::Kind::region_changed, token);
   if (!added) return fail(std::move(added.error()));
   subscription_ = *added;
   return {};
+}
+
+Result<void> OpenRegion::subscribe_rings(Token token) {
+  auto subscribed = subscribe(token, 0);
+  tells_rings_ = subscribed.has_value();
+  return subscribed;
 }
 
 void OpenRegion::unsubscribe() noexcept {
   if (!subscription_) return;
   core_->remove_subscription(*subscription_, memory_.doorbell_fd());
   subscription_.reset();
+  tells_rings_ = false;
   reader_.disarm();
 }
 
 OpenRegion::Look OpenRegion::look() noexcept {
+  if (tells_rings_) return {.changed = true, .armed = true};
   constexpr int tries = 16;
   Look look;
   for (int i = 0; i < tries && !look.armed; ++i) {

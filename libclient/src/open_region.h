@@ -8,6 +8,7 @@
 #include "memio/region.h"
 #include "reader.h"
 #include "region_memory.h"
+#include "subscriber.h"
 #include "writer.h"
 
 namespace memio {
@@ -19,7 +20,7 @@ namespace detail {
 //
 // Snapshots are counted, not given a shared_ptr each: they belong to the thread of their Region, and two atomic
 // operations would cost as much as the lease itself.
-class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
+class OpenRegion final : public Subscriber, public std::enable_shared_from_this<OpenRegion> {
  public:
   OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::uint64_t handle, bool creator,
              RegionMemory memory);
@@ -42,21 +43,24 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   Result<std::uint64_t> wait(std::uint64_t last_seen, std::chrono::milliseconds timeout);
   Result<void> subscribe(Token token, std::uint64_t last_seen);
   void unsubscribe() noexcept;
+  // From now on each ring of the doorbell is told, as region_changed, whether anything was published or not; the first
+  // time at once, because one may have gone before. In the place of subscribe().
+  Result<void> subscribe_rings(Token token);
   Result<std::span<std::byte>> begin(std::size_t length);
   Result<std::uint64_t> shrink();
 
-  // For ClientCore's dispatch: whether there is a publish that the subscriber has not been told of, and whether the
-  // next one will ring. If not, a writer was faster than this look, and another look is due.
-  struct Look {
-    bool changed = false;
-    bool armed = false;
-  };
-  [[nodiscard]] Look look() noexcept;
+  // Whether there is a publish that the subscriber has not been told of, and whether the next one will ring.
+  [[nodiscard]] Look look() noexcept override;
+
+  // Sleeps until the doorbell is rung, whatever for; looks after the connection meanwhile. May return early. Error:
+  // system.
+  Result<void> wait_for_ring(const Deadline& deadline);
 
   [[nodiscard]] const RegionInfo& info() const noexcept { return info_; }
   // Its id on the connection of now; none if memiod does not know it (any more).
   [[nodiscard]] std::optional<std::uint64_t> handle() const noexcept { return handle_; }
   void set_handle(std::optional<std::uint64_t> handle) noexcept { handle_ = handle; }
+  [[nodiscard]] ClientCore& core() noexcept { return *core_; }
   [[nodiscard]] bool is_creator() const noexcept { return creator_; }
   [[nodiscard]] RegionMemory& memory() noexcept { return memory_; }
   [[nodiscard]] Writer& writer() noexcept { return writer_; }
@@ -68,6 +72,7 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   Snapshot snapshot(const Reader::Leased& leased) noexcept;
   // The rest of begin() when it has to wait. Never inlined: one that waits for nobody is to stay small.
   [[gnu::noinline]] void begin_again(Result<std::span<std::byte>>& payload, std::size_t length);
+  Result<void> need_wait_epoll();
 
   std::shared_ptr<ClientCore> core_;
   RegionInfo info_;
@@ -86,20 +91,36 @@ class OpenRegion : public std::enable_shared_from_this<OpenRegion> {
   };
   std::deque<Copy> copies_{1};
   std::chrono::milliseconds write_timeout_{1000};
-  UniqueFd wait_epoll_;  // made by the first wait()
+  UniqueFd wait_epoll_;  // made by the first wait() or wait_for_ring()
   std::optional<std::size_t> subscription_;
+  bool tells_rings_ = false;
   std::uint64_t last_told_ = 0;
 };
 
 }  // namespace detail
 
-// The way from the public Region to what it is made of, for the parts of this project that need more: the web process
-// extension maps the files over JavaScript's memory.
+// The way from the public Region to what it is made of, for the parts of this project that need more: streams, and the
+// web process extension, which maps the files over JavaScript's memory.
 class RegionAccess {
  public:
   static RegionMemory& memory(Region& region) noexcept { return region.open_->memory(); }
   static Writer& writer(Region& region) noexcept { return region.open_->writer(); }
   static detail::OpenRegion& open(Region& region) noexcept { return *region.open_; }
+
+  // What a protocol of one's own over a region's memory needs (REGION_FORMAT.md, "Wills"; STREAM_FORMAT.md).
+  //
+  // Wakes all who wait for the region.
+  static void ring(Region& region) noexcept { memio::ring(memory(region).doorbell_fd()); }
+  // From now on Client::dispatch tells `token` of each ring, as region_changed, even if nothing was published; the
+  // first time at once. In the place of Region::subscribe. Error: system.
+  static Result<void> subscribe_rings(Region& region, Token token) { return open(region).subscribe_rings(token); }
+  // memiod rings when this handle ends.
+  static void set_will(Region& region) noexcept { memory(region).own_cell().will.store(1, std::memory_order_seq_cst); }
+  static void clear_will(Region& region) noexcept {
+    memory(region).own_cell().will.store(0, std::memory_order_seq_cst);
+  }
+  // Whether the handle of a cell, which had set its will, is still open. No if there is no such cell.
+  static bool has_will(Region& region, std::uint32_t cell) noexcept { return memory(region).has_will(cell); }
 };
 
 }  // namespace memio

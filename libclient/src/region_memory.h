@@ -70,6 +70,10 @@ class RegionMemory {
   [[nodiscard]] std::uint32_t cell_index() const noexcept { return parts_.cell; }
   [[nodiscard]] std::uint32_t cell_count() const noexcept { return parts_.cells; }
   [[nodiscard]] format::Cell& own_cell() const noexcept { return lease_table().cells[parts_.cell]; }
+  // Whether the handle of a cell, which had set its will, is still open. No if there is no such cell.
+  [[nodiscard]] bool has_will(std::uint32_t cell) const noexcept {
+    return cell < parts_.cells && lease_table().cells[cell].will.load(std::memory_order_seq_cst) != 0;
+  }
   // All cells that may be in use. Whoever looks through them has made a store first that the cells' owners look for, or
   // is about to; so this load too is part of the total order that REGION_FORMAT.md's proofs are about.
   [[nodiscard]] std::span<format::Cell> cells() const noexcept {

@@ -19,6 +19,8 @@ std::string_view default_message(Errc code) {
     case Errc::disconnected: return "the connection to memiod is closed";
     case Errc::out_of_resources: return "the system had no more memory or file descriptors to give";
     case Errc::timed_out: return "the time allowed ran out";
+    case Errc::aborted: return "the other side gave the stream up";
+    case Errc::peer_gone: return "the other side of the stream is gone";
     default: return "the request failed";
   }
 }

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "memio.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 
@@ -213,6 +214,88 @@ TEST(Allocations, AreNotMadeByABusyWriter) {
   held = region->read();
   ASSERT_TRUE(other->begin(1));
   expect_none(allocations_of([&] { ASSERT_EQ(region->write(bytes("y")).error().code, Errc::busy); }));
+}
+
+class StreamAllocations : public DaemonTest {
+ protected:
+  Client client_ = daemon_.connect();
+  Client other_ = daemon_.connect();
+  StreamWriter writer_ = std::move(*client_.create_stream_writer("s", {.chunk_size = 1000}));
+  StreamReader reader_ = std::move(*other_.open_stream_reader("s"));
+  std::array<std::byte, 2500> payload_{};
+
+  static constexpr auto at_once = std::chrono::milliseconds(0);
+};
+
+TEST_F(StreamAllocations, AreNotMadeForChunks) {
+  expect_none(allocations_of([&] {
+    auto buffer = writer_.begin(at_once);
+    ASSERT_TRUE(buffer);
+    ASSERT_TRUE(writer_.commit(buffer->size()));
+    auto chunk = reader_.next(at_once);
+    ASSERT_EQ((*chunk)->data().size(), 1000U);
+  }));
+}
+
+TEST_F(StreamAllocations, AreNotMadeForCopiesAndChunksThatAreKept) {
+  expect_none(allocations_of([&] {
+    ASSERT_TRUE(writer_.write(payload_, at_once));
+    auto first = reader_.next(at_once);
+    auto second = reader_.next(at_once);
+    first = reader_.next(at_once);
+    ASSERT_EQ((*first)->data().size(), 500U);
+    ASSERT_EQ(reader_.next(at_once).error().code, Errc::timed_out);
+  }));
+}
+
+TEST_F(StreamAllocations, AreNotMadeForEvents) {
+  ASSERT_TRUE(writer_.subscribe({1}));
+  ASSERT_TRUE(reader_.subscribe({2}));
+  std::array<Event, 4> events;
+  ASSERT_EQ(client_.dispatch(events), 1U);
+  expect_none(allocations_of([&] {
+    for (int i = 0; i < 4; ++i) {
+      ASSERT_TRUE(writer_.begin(at_once));
+      ASSERT_TRUE(writer_.commit(1));
+    }
+    ASSERT_EQ(other_.wait(events, long_enough).value(), 1U);
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(reader_.next(at_once));
+    ASSERT_EQ(client_.wait(events, long_enough).value(), 1U);
+  }));
+}
+
+TEST_F(StreamAllocations, AreNotMadeInWaiting) {
+  std::thread thread([&] {
+    for (auto chunk = reader_.next(long_enough); chunk && *chunk; chunk = reader_.next(long_enough)) {
+    }
+  });
+  expect_none(allocations_of([&] {
+    for (int i = 0; i < 8; ++i) {
+      ASSERT_TRUE(writer_.begin(long_enough));
+      ASSERT_TRUE(writer_.commit(1000));
+    }
+  }));
+  ASSERT_TRUE(writer_.finish(long_enough));
+  thread.join();
+}
+
+TEST_F(StreamAllocations, AreNotMadeByTheCApi) {
+  memio_client* client = nullptr;
+  memio_stream_writer* writer = nullptr;
+  memio_stream_reader* reader = nullptr;
+  ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &client), MEMIO_OK);
+  ASSERT_EQ(memio_create_stream_writer(client, "c", nullptr, &writer), MEMIO_OK);
+  ASSERT_EQ(memio_open_stream_reader(client, "c", &reader), MEMIO_OK);
+  expect_none(allocations_of([&] {
+    ASSERT_EQ(memio_stream_writer_write(writer, "xyz", 3, 0), MEMIO_OK);
+    memio_chunk* chunk = nullptr;
+    ASSERT_EQ(memio_stream_reader_next(reader, 0, &chunk), MEMIO_OK);
+    ASSERT_EQ(memio_chunk_length(chunk), 3U);
+    memio_chunk_free(chunk);
+  }));
+  memio_stream_reader_free(reader);
+  memio_stream_writer_free(writer);
+  memio_client_free(client);
 }
 
 TEST(Allocations, AreNotMadeForEventsOfManyRegions) {

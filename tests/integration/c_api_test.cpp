@@ -166,5 +166,87 @@ TEST_F(CApi, AGMainLoopDispatchesTheClient) {
   g_main_context_unref(context);
 }
 
+TEST_F(CApi, Streams) {
+  memio_client* other = nullptr;
+  ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &other), MEMIO_OK);
+  const memio_stream_options options = {sizeof options, 8, 2, 11};
+  memio_stream_writer* writer = nullptr;
+  memio_stream_reader* reader = nullptr;
+  ASSERT_EQ(memio_create_stream_reader(client_, "s", &options, &reader), MEMIO_OK) << memio_error_message();
+  ASSERT_EQ(memio_open_stream_writer(other, "s", &writer), MEMIO_OK) << memio_error_message();
+  EXPECT_EQ(memio_stream_writer_total_length(writer), 11U);
+  EXPECT_EQ(memio_stream_reader_total_length(reader), 11U);
+  EXPECT_EQ(memio_stream_writer_chunk_size(writer), 8U);
+  EXPECT_EQ(memio_stream_reader_chunk_size(reader), 8U);
+  ASSERT_EQ(memio_stream_reader_subscribe(reader, 3), MEMIO_OK);
+  ASSERT_EQ(memio_stream_writer_subscribe(writer, 4), MEMIO_OK);
+
+  memio_event events[4];
+  ASSERT_EQ(memio_dispatch(other, events, 4), 1U);
+  EXPECT_EQ(events[0].kind, MEMIO_STREAM_WRITABLE);
+  EXPECT_EQ(events[0].token, 4U);
+  EXPECT_EQ(memio_dispatch(client_, events, 4), 0U);
+  ASSERT_EQ(memio_stream_writer_write(writer, "hello, ", 7, 0), MEMIO_OK);
+  ASSERT_EQ(memio_wait(client_, events, 4, 20'000), 1);
+  EXPECT_EQ(events[0].kind, MEMIO_STREAM_READABLE);
+  EXPECT_EQ(events[0].token, 3U);
+
+  void* data = nullptr;
+  size_t capacity = 0;
+  ASSERT_EQ(memio_stream_writer_begin(writer, 0, &data, &capacity), MEMIO_OK);
+  EXPECT_EQ(capacity, 8U);
+  std::memcpy(data, "page", 4);
+  ASSERT_EQ(memio_stream_writer_commit(writer, 4, 1), MEMIO_OK);
+  EXPECT_EQ(memio_stream_writer_begin(writer, 0, &data, &capacity), MEMIO_MISUSE);
+  EXPECT_EQ(memio_stream_writer_finish(writer, 0), MEMIO_TIMED_OUT);
+
+  memio_chunk* first = nullptr;
+  memio_chunk* second = nullptr;
+  ASSERT_EQ(memio_stream_reader_next(reader, 0, &first), MEMIO_OK);
+  ASSERT_EQ(memio_stream_reader_next(reader, 0, &second), MEMIO_OK);
+  EXPECT_EQ(std::string(static_cast<const char*>(memio_chunk_data(first)), memio_chunk_length(first)), "hello, ");
+  EXPECT_EQ(memio_chunk_offset(second), 7U);
+  EXPECT_EQ(memio_chunk_is_last(first), 0);
+  EXPECT_EQ(memio_chunk_is_last(second), 1);
+  memio_chunk_free(second);
+  memio_chunk* none = first;
+  ASSERT_EQ(memio_stream_reader_next(reader, 0, &none), MEMIO_OK);
+  EXPECT_EQ(none, nullptr);
+  EXPECT_EQ(memio_stream_reader_taken(reader), 11U);
+  memio_stream_reader_free(reader);
+  memio_chunk_free(first);  // it has outlived its reader
+  memio_chunk_free(nullptr);
+  EXPECT_EQ(memio_stream_writer_finish(writer, 0), MEMIO_OK) << memio_error_message();
+  EXPECT_EQ(memio_stream_writer_written(writer), 11U);
+  EXPECT_EQ(memio_stream_writer_taken(writer), 11U);
+  memio_stream_writer_free(writer);
+  memio_client_free(other);
+}
+
+TEST_F(CApi, StreamsThatAreGivenUp) {
+  memio_stream_writer* writer = nullptr;
+  memio_stream_reader* reader = nullptr;
+  const memio_stream_options bad = {4, 8, 2, 11};
+  EXPECT_EQ(memio_create_stream_writer(client_, "s", &bad, &writer), MEMIO_MISUSE);
+  ASSERT_EQ(memio_create_stream_writer(client_, "s", nullptr, &writer), MEMIO_OK);
+  ASSERT_EQ(memio_open_stream_reader(client_, "s", &reader), MEMIO_OK);
+  EXPECT_EQ(memio_stream_writer_total_length(writer), UINT64_MAX);
+  memio_stream_writer_abort(writer, "no more");
+  memio_chunk* chunk = nullptr;
+  EXPECT_EQ(memio_stream_reader_next(reader, 0, &chunk), MEMIO_ABORTED);
+  EXPECT_STREQ(memio_error_message(), "no more (io.memio.client.Aborted)");
+  memio_stream_writer_free(writer);
+  memio_stream_reader_free(reader);
+  ASSERT_EQ(memio_create_stream_writer(client_, "s", nullptr, &writer), MEMIO_OK);
+  ASSERT_EQ(memio_open_stream_reader(client_, "s", &reader), MEMIO_OK);
+  memio_stream_reader_cancel(reader, nullptr);
+  EXPECT_EQ(memio_stream_writer_finish(writer, 0), MEMIO_ABORTED);
+  EXPECT_EQ(memio_stream_writer_subscribe(writer, 1), MEMIO_OK);
+  memio_stream_writer_unsubscribe(writer);
+  memio_stream_reader_unsubscribe(reader);
+  memio_stream_reader_free(reader);
+  memio_stream_writer_free(writer);
+}
+
 }  // namespace
 }  // namespace memio::test

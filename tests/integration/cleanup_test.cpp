@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "open_region.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 
@@ -44,6 +45,35 @@ TEST_F(Cleanup, SessionRegionsGoWithTheirCreatorAndOthersStay) {
   ASSERT_EQ(names->size(), 1U);
   EXPECT_EQ(names->front().name, "persistent");
   EXPECT_TRUE(client_.open("persistent", Access::write)->write(bytes("x")));
+}
+
+// Its end is told by a ring, and by then its will is gone.
+TEST_F(Cleanup, TheWillOfAKilledProcessIsDone) {
+  auto region = client_.create("a", {.capacity = 16, .slots = 1});
+  Turnstile willed;
+  auto child = Process::fork([&] {
+    auto other = Client::connect(daemon_.socket_path());
+    auto mine = other->open("a", Access::read);
+    RegionAccess::set_will(*mine);
+    willed.pass();
+    ::pause();
+    return 0;
+  });
+  willed.wait();
+  const auto cells = RegionAccess::memory(*region).cells();
+  const auto with = std::ranges::find_if(cells, [](const auto& cell) { return cell.will != 0; });
+  ASSERT_NE(with, cells.end());
+  const auto cell = static_cast<std::uint32_t>(with - cells.begin());
+  ASSERT_TRUE(RegionAccess::subscribe_rings(*region, {7}));
+  std::array<Event, 4> events;
+  ASSERT_EQ(*client_.wait(events, std::chrono::seconds(20)), 1U) << "a ring may have gone before: look";
+  EXPECT_TRUE(RegionAccess::has_will(*region, cell));
+  child.signal(SIGKILL);
+  while (RegionAccess::has_will(*region, cell)) {
+    ASSERT_EQ(*client_.wait(events, std::chrono::seconds(20)), 1U) << "nobody rang";
+    EXPECT_EQ(events[0].token.value, 7U);
+  }
+  EXPECT_EQ(region->sequence(), 0U);
 }
 
 TEST_F(Cleanup, AWriterKilledInTheMiddleNeitherTearsNorBlocks) {

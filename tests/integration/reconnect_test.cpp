@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "open_region.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 
@@ -151,6 +152,32 @@ TEST_F(Reconnect, WhatTheDeadLeftIsClearedWhenNobodyClaimsIt) {
   region->set_write_timeout(long_enough);
   const auto written = region->write(bytes("3"));
   EXPECT_TRUE(written) << written.error().text();
+}
+
+TEST_F(Reconnect, TheWillOfOneWhoDidNotComeBackIsDone) {
+  auto client = daemon_.connect();
+  auto region = client.create("a", {.capacity = 64, .slots = 1});
+  Turnstile willed;
+  auto child = Process::fork([&] {
+    auto other = Client::connect(daemon_.socket_path());
+    auto mine = other->open("a", Access::read);
+    RegionAccess::set_will(*mine);
+    willed.pass();
+    ::pause();
+    return 0;
+  });
+  willed.wait();
+  RegionAccess::set_will(*region);
+  const auto own = RegionAccess::memory(*region).cell_index();
+  const auto theirs = own + 1;
+  ASSERT_TRUE(RegionAccess::has_will(*region, theirs));
+  ASSERT_TRUE(RegionAccess::subscribe_rings(*region, {7}));
+  daemon_.kill();
+  child.signal(SIGKILL);
+  child.wait();
+  daemon_.start();
+  while (RegionAccess::has_will(*region, theirs)) wait_for(client, Event::Kind::region_changed);
+  EXPECT_TRUE(RegionAccess::has_will(*region, own)) << "who came back is there";
 }
 
 TEST_F(Reconnect, AnExclusiveRegionComesBackAndStaysExclusive) {

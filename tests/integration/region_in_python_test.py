@@ -224,6 +224,16 @@ class RegionInPython(unittest.TestCase):
                 theirs.write(b"x")
                 self.assertEqual(sleeper.result(), sequence)
 
+    def test_a_will_is_done_when_its_handle_ends(self):
+        name, ours, _ = self.create()
+        for end in (lambda other: other.close(), lambda other: other.connection.close()):
+            other = self.open_reader(name)
+            other.set_will()
+            self.assertTrue(ours.is_there(other.cell))
+            waiting = InBackground(ours.wait_while_there, other.cell)
+            end(other)
+            waiting.result()
+
     def test_neither_writes_what_the_other_has_leased(self):
         name, ours, theirs = self.create(slots=2)
         reader = self.open_reader(name)

@@ -201,5 +201,80 @@ TEST_P(HotPath, DispatchingMakesOneSystemCallHoweverManyEventsItBrings) {
   }
 }
 
+class StreamHotPath : public DaemonTest {
+ protected:
+  // Both sides in the traced child.
+  struct Opened {
+    Client client;
+    StreamWriter writer;
+    StreamReader reader;
+  };
+  [[nodiscard]] Opened open() const {
+    auto client = daemon_.connect();
+    auto writer = client.create_stream_writer("s", {.chunk_size = 1 << 16});
+    require(writer.has_value(), "create");
+    auto reader = client.open_stream_reader("s");
+    require(reader.has_value(), "open");
+    return {std::move(client), std::move(*writer), std::move(*reader)};
+  }
+  static constexpr auto at_once = std::chrono::milliseconds(0);
+  std::vector<std::byte> payload_ = std::vector<std::byte>(1 << 16);
+};
+
+TEST_F(StreamHotPath, AChunkMakesNoSystemCallWhileNobodySleeps) {
+  const auto calls = trace_system_calls([&] {
+    auto [client, writer, reader] = open();
+    for (unsigned i = 0; i < rounds; ++i) {
+      const TracedSection section(i < 8 ? 0 : 1);  // the first touch memory
+      require(writer.begin(long_enough).has_value(), "begin");
+      require(writer.commit(1 << 16).has_value(), "commit");
+      require(writer.write(payload_, long_enough).has_value(), "write");
+      auto one = reader.next(long_enough);
+      auto two = reader.next(long_enough);
+      require(one && two && (*two)->data().size() == payload_.size(), "next");
+    }
+    return 0;
+  });
+  EXPECT_EQ(calls.at(1), Calls{});
+}
+
+TEST_F(StreamHotPath, TryingInVainMakesNoSystemCall) {
+  const auto calls = trace_system_calls([&] {
+    auto [client, writer, reader] = open();
+    for (unsigned i = 0; i < rounds; ++i) {
+      const TracedSection section(0);
+      require(reader.next(at_once).error().code == Errc::timed_out, "next");
+    }
+    while (writer.write(payload_, at_once)) {
+    }
+    for (unsigned i = 0; i < rounds; ++i) {
+      const TracedSection section(1);
+      require(writer.begin(at_once).error().code == Errc::timed_out, "begin");
+    }
+    return 0;
+  });
+  EXPECT_EQ(calls.at(0), Calls{});
+  EXPECT_EQ(calls.at(1), Calls{});
+}
+
+// One who was called and has not looked yet is not called again.
+TEST_F(StreamHotPath, AChunkWakesASleeperWithOneSystemCall) {
+  const auto calls = trace_system_calls([&] {
+    auto [client, writer, reader] = open();
+    require(reader.subscribe({1}).has_value(), "subscribe");
+    std::array<Event, 4> events;
+    client.dispatch(events);
+    for (unsigned i = 0; i < 3; ++i) {
+      const TracedSection section(i);
+      require(writer.begin(at_once).has_value(), "begin");
+      require(writer.commit(1).has_value(), "commit");
+    }
+    return 0;
+  });
+  EXPECT_EQ(calls.at(0), Calls{SYS_write});
+  EXPECT_EQ(calls.at(1), Calls{});
+  EXPECT_EQ(calls.at(2), Calls{});
+}
+
 }  // namespace
 }  // namespace memio::test

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks region.pml and classic.pml with Spin: exhaustively, in several sizes, and with mistakes built in that have to
+"""Checks region.pml, classic.pml and stream.pml with Spin: exhaustively, in several sizes, and with mistakes built in that have to
 be noticed.
 
-    run.py SPIN CC everybody|other-sizes|shrinking|classic|mistakes|NAME...
+    run.py SPIN CC everybody|other-sizes|shrinking|classic|streams|mistakes|NAME...
 
 Each check generates, compiles and runs a verifier. A size that holds is searched to its end; a mistake must end the
 search with an error.
@@ -30,6 +30,11 @@ def size(writers=2, publishes=1, subscribers=0, readers=0, reads=1, slots=3, cra
 
 def classic(writers=2, writes=1, reads=1, crashes=1):
     return "classic.pml", {"WRITERS": writers, "WRITES": writes, "READS": reads, "CRASHES": crashes}
+
+
+def stream(capacity=2, chunks=4, crashes=1, give_up=0, holding=0):
+    return "stream.pml", {"CAPACITY": capacity, "CHUNKS": chunks, "CRASHES": crashes, "GIVE_UP": give_up,
+                          "HOLDING": holding}
 
 
 # A process that waits for ever can still die as long as CRASHES is not used up, so what only needs fewer crashes to go
@@ -64,6 +69,15 @@ CLASSIC = {
     "a writer of a classic region, again and again": classic(writers=1, writes=3, reads=2),
 }
 
+STREAMS = {
+    "a stream": stream(crashes=0, chunks=6),
+    "a stream whose sides die": stream(crashes=2),
+    "a stream whose sides give up": stream(give_up=1),
+    "a stream with one buffer": stream(capacity=1, crashes=2, give_up=1),
+    "a stream with four buffers": stream(capacity=4, chunks=6),
+    "a stream whose chunks are given back the wrong way round": stream(holding=1, chunks=5),
+}
+
 # In a small size in which it shows.
 MISTAKES = {
     "LEASES_WITHOUT_ANOTHER_LOOK": size(readers=1, crashes=0),
@@ -91,6 +105,16 @@ MISTAKES = {
     "ACCEPTS_WITHOUT_ANOTHER_LOOK": classic(),
     "DOES_NOT_MEND": classic(),
     "ABORT_CLEARS_THE_MARK": classic(),
+    "SLEEPS_WITHOUT_A_LOOK_AT_THE_RING": stream(crashes=0),
+    "WAKES_BEFORE_IT_STORES": stream(crashes=0),
+    "CLEARS_WAITS_AFTER_RINGING": stream(crashes=0),
+    "STORES_THE_ENTRY_LAST": stream(crashes=0),
+    "GIVES_BACK_WHAT_IT_HOLDS": stream(crashes=0, holding=1),
+    "LOOKS_AT_THE_HEAD_FIRST": stream(crashes=0),
+    "LOOKS_AT_THE_TAIL_FIRST": stream(),
+    "MEMIOD_RINGS_FIRST": stream(),
+    "MEMIOD_DOES_NOT_RING": stream(),
+    "JOINS_BEFORE_ITS_WILL": stream(capacity=1, crashes=0),
 }
 
 
@@ -115,7 +139,7 @@ def main():
     failed = 0
     groups = {"everybody": {"everybody": SIZES["everybody"]},
               "other-sizes": {name: size for name, size in SIZES.items() if name != "everybody"},
-              "shrinking": SHRINKING, "classic": CLASSIC, "mistakes": MISTAKES}
+              "shrinking": SHRINKING, "classic": CLASSIC, "streams": STREAMS, "mistakes": MISTAKES}
     checks = [(group, name, size) for group, sizes in groups.items() for name, size in sizes.items()]
     for group, name, (model, definitions) in checks:
         holds = group != "mistakes"

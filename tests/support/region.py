@@ -224,6 +224,9 @@ class Handle:
     def armed_of(self, cell):
         return Word(self.table + 256 + 64 * cell + 8)
 
+    def will_of(self, cell):
+        return Word(self.table + 256 + 64 * cell + 16, 4)
+
     def cells_to_look_at(self):
         return range(min(self.cells_used.load(), self.cells))
 
@@ -435,6 +438,21 @@ class Handle:
     def _ring_if_armed(self, sequence):
         if any(self.armed_of(cell).load() == sequence for cell in self.cells_to_look_at()):
             self.ring()
+
+    def set_will(self):
+        self.will_of(self.cell).store(1)
+
+    def is_there(self, cell):
+        """Whether the handle of that cell, which has set its will, is still open."""
+        return self.will_of(cell).load() != 0
+
+    def wait_while_there(self, cell):
+        """Sleeps until the handle of that cell has ended."""
+        with select.epoll() as rings:
+            rings.register(self.doorbell, select.EPOLLIN | select.EPOLLET)
+            while self.is_there(cell):
+                if not rings.poll(20):
+                    raise Error("timed_out")
 
     def ring(self):
         one = (1).to_bytes(8, "little")

@@ -12,6 +12,7 @@
 
 #include "memio/api.h"
 #include "memio/region.h"
+#include "memio/stream.h"
 #include "memio/unique_fd.h"
 
 namespace memio {
@@ -44,10 +45,12 @@ struct RegionOptions {
 // What Client::dispatch reports. `token` is what the caller gave when it subscribed or began to watch.
 struct Event {
   enum class Kind : std::uint8_t {
-    region_changed,  // a subscribed region was published; read it
-    watch_ready,     // Watcher::next has something
-    disconnected,    // memiod is gone; `token` is 0. Mapped regions go on working
-    reconnected,     // memiod is back, and so are our handles; `token` is 0
+    region_changed,   // a subscribed region was published; read it
+    watch_ready,      // Watcher::next has something
+    disconnected,     // memiod is gone; `token` is 0. Mapped regions go on working
+    reconnected,      // memiod is back, and so are our handles; `token` is 0
+    stream_readable,  // StreamReader::next has something, or the stream has ended
+    stream_writable,  // StreamWriter::begin has room, or the stream has ended
   };
   Token token;
   Kind kind = Kind::region_changed;
@@ -141,6 +144,14 @@ class MEMIO_API Client {
 
   // The same without waiting; errors of the watch itself are told by Watcher::next.
   void watch_async(std::string_view pattern, bool versions, Token token, Done<Watcher> done);
+
+  // Streams (memio/stream.h). One side creates it, the other opens it. The errors are those of create() and open(), and
+  // invalid_slots and invalid_capacity for options that cannot be. open_...: busy if somebody else is that side of the
+  // stream, or if it is being made at this moment; corrupt.
+  Result<StreamWriter> create_stream_writer(std::string_view name, const StreamOptions& options = {});
+  Result<StreamReader> create_stream_reader(std::string_view name, const StreamOptions& options = {});
+  Result<StreamWriter> open_stream_writer(std::string_view name);
+  Result<StreamReader> open_stream_reader(std::string_view name);
 
   // A new connection as a connected socket, for another process or thread: with the rights of this one, narrowed to
   // `grants` if given.

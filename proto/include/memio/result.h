@@ -46,6 +46,8 @@ enum class Errc : std::uint8_t {
   misuse,
   disconnected,
   timed_out,
+  aborted,
+  peer_gone,
   protocol_violation,
   system,
 };
@@ -81,6 +83,8 @@ enum class Errc : std::uint8_t {
     case Errc::misuse: return "io.memio.client.Misuse";
     case Errc::disconnected: return "io.memio.client.Disconnected";
     case Errc::timed_out: return "io.memio.client.TimedOut";
+    case Errc::aborted: return "io.memio.client.Aborted";
+    case Errc::peer_gone: return "io.memio.client.PeerGone";
     case Errc::protocol_violation: return "io.memio.client.ProtocolViolation";
     case Errc::system: return "io.memio.client.System";
   }

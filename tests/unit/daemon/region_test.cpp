@@ -103,6 +103,38 @@ TEST(BrokerRegion, TakingACellBackClearsItsTraces) {
   EXPECT_TRUE(mapped.has_rung()) << "it may have published without ringing";
 }
 
+TEST(BrokerRegion, AWillIsClearedAndThenRung) {
+  const auto region = make_region(1);
+  Mapped mapped(*region);
+  const auto with = *region->take_cell();
+  const auto without = *region->take_cell();
+  mapped.leases().cells[with].will = 7;
+  region->give_back_cell(without);
+  EXPECT_FALSE(mapped.has_rung()) << "nobody asked for it";
+  EXPECT_EQ(mapped.leases().cells[with].will.load(), 7U);
+  region->give_back_cell(with);
+  EXPECT_EQ(mapped.leases().cells[with].will.load(), 0U);
+  EXPECT_TRUE(mapped.has_rung());
+}
+
+TEST(BrokerRegion, AWillStaysWhenMemiodEndsAndIsDoneIfNobodyClaimsTheCell) {
+  const auto region = make_region(1);
+  Mapped mapped(*region);
+  const auto claimed = *region->take_cell();
+  const auto lost = *region->take_cell();
+  for (const auto cell : {claimed, lost}) mapped.leases().cells[cell].will = 1;
+  region->leave();
+  for (const auto cell : {claimed, lost}) region->give_back_cell(cell);
+  const auto again = Region::adopt(region->spec(), *region->fds_for(Access::write));
+  ASSERT_TRUE(again) << again.error().text();
+  ASSERT_TRUE((*again)->claim_cell(claimed));
+  EXPECT_FALSE(mapped.has_rung());
+  (*again)->clear_unclaimed();
+  EXPECT_TRUE(mapped.has_rung());
+  EXPECT_EQ(mapped.leases().cells[lost].will.load(), 0U);
+  EXPECT_EQ(mapped.leases().cells[claimed].will.load(), 1U) << "its owner is there";
+}
+
 TEST(BrokerRegion, AnotherHoldersLockIsLeftAlone) {
   const auto region = make_region();
   Mapped mapped(*region);

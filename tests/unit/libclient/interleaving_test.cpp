@@ -25,6 +25,7 @@
 #include <thread>
 
 #include "test_region.h"
+#include "test_stream.h"
 
 namespace {
 
@@ -232,6 +233,61 @@ TEST(ReaderInterleaving, CopiesAClassicPayloadAgainIfItWasWrittenMeanwhile) {
   auto* second_page = reinterpret_cast<std::byte*>(&reader.memory.header(0)) + page_size();
   PageTrap::set(second_page, PROT_NONE, [&] { writer.publish(std::string(3 * page_size(), 'b'), 7); });
   EXPECT_EQ(reader.read(), std::string(3 * page_size(), 'b'));
+}
+
+// A side of a stream finds nothing and says that it waits; what the other does in between must not be slept through.
+TEST(StreamInterleaving, DoesNotSleepThroughWhatIsPutInBeforeItWaits) {
+  test::TestStream stream;
+  auto writer = stream.writer();
+  auto reader = stream.reader();
+  PageTrap trap;
+  PageTrap::set(stream.memory().data(), PROT_READ, [&] {
+    ASSERT_TRUE(writer.begin().value());
+    writer.commit(1, false);
+  });
+  EXPECT_FALSE(reader.is_idle(Announce::yes).value());
+  EXPECT_EQ(stream.rings_for_reader(), 0U) << "it did not wait yet";
+}
+
+TEST(StreamInterleaving, IsRungForWhatIsPutInOnceItWaits) {
+  test::TestStream stream;
+  auto writer = stream.writer();
+  auto reader = stream.reader();
+  PageTrap trap;
+  PageTrap::set(stream.cells_page(), PROT_NONE, [&] {
+    ASSERT_TRUE(writer.begin().value());
+    writer.commit(1, false);
+  });
+  EXPECT_FALSE(reader.is_idle(Announce::yes).value());
+  EXPECT_EQ(stream.rings_for_reader(), 1U);
+}
+
+TEST(StreamInterleaving, IsRungForWhatIsGivenBackOnceItWaits) {
+  test::TestStream stream(1);
+  auto writer = stream.writer();
+  auto reader = stream.reader();
+  ASSERT_TRUE(writer.begin().value());
+  writer.commit(1, false);
+  PageTrap trap;
+  PageTrap::set(stream.cells_page(), PROT_NONE, [&] { reader.give_back(reader.take().value()->number); });
+  EXPECT_FALSE(writer.is_idle(Announce::yes).value());
+  EXPECT_EQ(stream.rings_for_writer(), 1U);
+}
+
+// The writer is there when the reader asks, then puts in its last chunk and is gone: the chunk is not lost.
+TEST(StreamInterleaving, TakesWhatIsPutInBetweenTheQuestionWhetherTheWriterLivesAndItsEnd) {
+  test::TestStream stream;
+  auto writer = stream.writer();
+  auto reader = stream.reader();
+  PageTrap trap;
+  PageTrap::set(stream.cells_page(), PROT_NONE, [&] {
+    ASSERT_TRUE(writer.begin().value());
+    writer.commit(1, false);
+    stream.end_writer();
+  });
+  EXPECT_FALSE(reader.is_idle(Announce::yes).value());
+  EXPECT_TRUE(reader.take().value());
+  EXPECT_EQ(reader.is_idle(Announce::yes).error().code, Errc::peer_gone);
 }
 
 #endif
