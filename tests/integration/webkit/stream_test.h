@@ -64,7 +64,7 @@ class StreamTest : public WebKitTest {
   static Json join(Browser& browser, const std::string& options) {
     return browser.run(bytes_in_javascript + std::string(R"js(
       globalThis.bytesAt = bytesAt;
-      globalThis.name = e => e.name;
+      globalThis.nameOf = e => e.name;
       globalThis.hex = async bytes => [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
         .map(b => b.toString(16).padStart(2, '0')).join('');
       globalThis.all = length => { const to = new Uint8Array(length);

@@ -45,12 +45,12 @@ class StreamWorker : public StreamTest {
     ASSERT_EQ(join(browser, options), 1);
     ASSERT_EQ(browser.run("const source = " + Json(source.str() + bytes_in_javascript).dump() + R"js( + `
       let stream;
-      const name = e => e.name;
+      const nameOf = e => e.name;
       const AsyncFunction = (async () => {}).constructor;
       onmessage = async ({data: {id, buffer, code}}) => {
         try {
           if (buffer) stream = attachStream(buffer);
-          const value = code ? await new AsyncFunction('stream', 'attachStream', 'bytesAt', 'name', code)(stream, attachStream, bytesAt, name) : 1;
+          const value = code ? await new AsyncFunction('stream', 'attachStream', 'bytesAt', 'nameOf', code)(stream, attachStream, bytesAt, nameOf) : 1;
           postMessage({id, value});
         } catch (e) { postMessage({id, error: e.name, message: e.message}); }
       };`;
@@ -190,14 +190,14 @@ TEST_F(StreamWorker, ItsPageCanGiveUp) {
     start(browser, "{access: 'write'}");
     ASSERT_EQ(browser.run("await run('await stream.write(new Uint8Array(10));'); return stream.written;"), 10);
     EXPECT_EQ(browser.run(terminated ? "worker.terminate(); stream.abort('no longer'); return 1;" : R"js(
-      const going = run('for (;;) await stream.write(new Uint8Array(1000));').catch(name);
+      const going = run('for (;;) await stream.write(new Uint8Array(1000));').catch(nameOf);
       stream.abort('no longer');
       return await going;)js"),
               terminated ? Json(1) : Json("io.memio.client.Aborted"));
     const Json result = peer.result();
     EXPECT_EQ(result.value("error", ""), "io.memio.client.Aborted") << result;
     EXPECT_NE(result.value("message", "").find("no longer"), std::string::npos) << result;
-    EXPECT_EQ(browser.run("return await stream.closed.catch(name);"), "io.memio.client.Aborted");
+    EXPECT_EQ(browser.run("return await stream.closed.catch(nameOf);"), "io.memio.client.Aborted");
     EXPECT_TRUE(nothing_left());
   }
 }
@@ -208,10 +208,10 @@ TEST_F(StreamWorker, LearnsThatTheOtherSideIsGone) {
   auto peer = start_peer({"create", "read", "t/s", "1"});
   ASSERT_EQ(peer.line(), "ready");
   start(browser, "{access: 'write'}");
-  ASSERT_EQ(browser.run("globalThis.over = run('await stream.write(new Uint8Array(2 ** 23))').catch(name); return 1;"), 1);
+  ASSERT_EQ(browser.run("globalThis.over = run('await stream.write(new Uint8Array(2 ** 23))').catch(nameOf); return 1;"), 1);
   ASSERT_EQ(peer.line(), "stopped");
   peer.kill();
-  EXPECT_EQ(browser.run("return [await over, await stream.closed.catch(name)];"),
+  EXPECT_EQ(browser.run("return [await over, await stream.closed.catch(nameOf)];"),
             Json::parse(R"(["io.memio.client.PeerGone", "io.memio.client.PeerGone"])"));
   EXPECT_TRUE(nothing_left());
 }
