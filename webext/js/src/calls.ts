@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Commands and messages of a document: what it invokes and handles, what it emits and listens to.
-import { type OutgoingAttachment, pack, unpack } from './attachments.js';
+import { pack, unpack } from './attachments.js';
 import { MemioError } from './errors.js';
 import type { Native, Opened } from './native.js';
-import { microtask } from './primordials.js';
+import { Bytes, microtask } from './primordials.js';
 import { describe } from './publishing.js';
 import type { Region } from './region.js';
 
@@ -217,12 +217,17 @@ export class Calls {
     this.#native.reject(call, String(name), String(message ?? ''), json);
   }
 
+  #take(attachment: IncomingAttachment): unknown {
+    if (attachment === null) return null;
+    if ('handle' in attachment) return this.#owner.adopt(attachment);
+    return new Bytes(attachment); // what the extension has filled is pinned, and could not be sent to a worker
+  }
+
   #unpack({ json, attachments }: CallResult): unknown {
-    return unpack(json, attachments.map((each) => (each !== null && 'handle' in each ? this.#owner.adopt(each) : each)));
+    return unpack(json, attachments.map((each) => this.#take(each)));
   }
 }
 
-export type { OutgoingAttachment };
 
 function misuse(message: string): MemioError {
   return new MemioError('io.memio.client.Misuse', message);

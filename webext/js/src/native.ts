@@ -2,7 +2,8 @@
 // What the web process extension (webext/extension/) gives the runtime, and what the runtime gives it. The extension
 // checks all that it is handed here: it does not trust this side.
 import type { Access, Region as RegionInfo, WatchReply } from '../generated/protocol.js';
-import type { IncomingAttachment, OutgoingAttachment } from './calls.js';
+import type { OutgoingAttachment } from './attachments.js';
+import type { IncomingAttachment } from './calls.js';
 import { hasOwn } from './primordials.js';
 
 /** How a native function says that it failed. */
