@@ -56,7 +56,7 @@ TEST_F(Commands, APageInvokesANativeProgram) {
   EXPECT_EQ(browser.run(R"js(
     const sums = await Promise.all([1, 2, 3].map(a => memio.invoke('t/add', {a, b: -0.5})));
     const error = await memio.invoke('t/add', {refuse: true}).catch(e => e);
-    return [sums, error instanceof memio.MemioError, error.name, error.message, error.details];)js"),
+    return [sums, error instanceof memio.MemioError && error.rejected, error.name, error.message, error.details];)js"),
             Json::parse(R"([[0.5, 1.5, 2.5], true, "TooDark", "there is nothing to be seen", {"lux": [0.25, -1]}])"));
   EXPECT_EQ(seen, "t/add");
 }

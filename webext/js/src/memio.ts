@@ -96,7 +96,7 @@ export interface Memio extends EventTarget {
    * Calls a command that a native program or another page handles, and gives its result. Both are what JSON can say, and anywhere in them
    * bytes (Uint8Array and its like) and open regions, which the other side then has open too.
    *
-   * Errors: the handler's own, with its `name`, `message` and `details`; NoSuchCommand, HandlerGone, CallTimedOut.
+   * Errors: the handler's own, with its `name`, `message` and `details`, and `rejected` true; NoSuchCommand, HandlerGone, CallTimedOut.
    *
    * Names that begin with `plugin:memio|` are MemioTauri's: COMPATIBILITY.md has them.
    */
@@ -461,7 +461,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 function ignore(): void {}
 
 function rejectionOf({ rejection, message, details }: Rejected): MemioError {
-  return new MemioError(rejection, message, details === '' ? undefined : parseJson(details));
+  return new MemioError(rejection, message, { details: details === '' ? undefined : parseJson(details) });
 }
 
 function allocate(size: number, info: RegionInfo): ArrayBuffer {
