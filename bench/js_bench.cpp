@@ -16,9 +16,11 @@
 //   notify   from a native publish, 16 ms after the one before, to a JavaScript handler of `change` | to a handler in
 //   the
 //            GLib main loop of another program
-//   upload   100 MiB from a worker's memory through a stream, until a native program has read all | POSTed by fetch() from
+//   upload   100 MiB from a worker's memory through a stream, until a native program has read all | POSTed by fetch()
+//   from
 //            the same worker, to a URI scheme or to an HTTP server on this machine, whichever is faster
-//   invoke   a command with a small argument, answered by a native program | a script message with reply, answered by the
+//   invoke   a command with a small argument, answered by a native program | a script message with reply, answered by
+//   the
 //            application
 //   frames   a frame of 1080p on a canvas, from a native program that publishes the next when it is told | fetched from
 //   a URI scheme
@@ -381,8 +383,8 @@ class JsBench {
     };
     g_signal_connect(manager, "script-message-received::up", G_CALLBACK(came), this);
     webkit_user_content_manager_register_script_message_handler(manager, "up", nullptr);
-    const auto asked = +[](WebKitUserContentManager*, JSCValue* value, WebKitScriptMessageReply* reply,
-                           gpointer) -> gboolean {
+    const auto asked =
+        +[](WebKitUserContentManager*, JSCValue* value, WebKitScriptMessageReply* reply, gpointer) -> gboolean {
       webkit_script_message_reply_return_value(reply, value);
       return TRUE;
     };

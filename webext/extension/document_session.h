@@ -103,7 +103,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     JsValue changed;                          // the runtime's function for publishes, once it has subscribed
     JsValue nothing;  // what that gives back: WebKit would make it an object of its own each time
 
-    // The region with this side's cell, whose doorbell wakes the other side of a stream; and the one the other way round.
+    // The region with this side's cell, whose doorbell wakes the other side of a stream; and the one the other way
+    // round.
     Region& own();
     Region& others();
   };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What a stream needs of a DocumentSession besides its memory (webext/js/src/stream_page.ts; proto/STREAM_FORMAT.md): its
-// doorbells and its wills. The ring itself is in the runtime's hands, or in a worker's.
+// What a stream needs of a DocumentSession besides its memory (webext/js/src/stream_page.ts; proto/STREAM_FORMAT.md):
+// its doorbells and its wills. The ring itself is in the runtime's hands, or in a worker's.
 //
-// A side's cell is in the region whose doorbell wakes the other side: the writer's in the ring's region, the reader's in
-// that of the first buffer. So each side has a region of its own and one of the other's.
+// A side's cell is in the region whose doorbell wakes the other side: the writer's in the ring's region, the reader's
+// in that of the first buffer. So each side has a region of its own and one of the other's.
 
 #include "document_session.h"
 #include "open_region.h"

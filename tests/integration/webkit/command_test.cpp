@@ -98,8 +98,10 @@ TEST_F(Commands, BytesAndRegionsGoAlong) {
   EXPECT_EQ(bytes, "ABC");
   EXPECT_EQ(text, "pixels");
   ASSERT_TRUE(publish(secret, "more"));
-  EXPECT_EQ(browser.run("const s = kept.read(); const t = String.fromCharCode(...s.data); s.release(); kept.close(); return t;"),
-            "more");
+  EXPECT_EQ(
+      browser.run(
+          "const s = kept.read(); const t = String.fromCharCode(...s.data); s.release(); kept.close(); return t;"),
+      "more");
 }
 
 TEST_F(Commands, ANativeProgramAndAnotherPageInvokeAPage) {

@@ -21,8 +21,7 @@ TEST_F(Streams, APageWritesToANativeProgram) {
   for (const bool page_makes : {false, true}) {
     Browser browser(memio_.get());
     ASSERT_TRUE(browser.load_html());
-    ASSERT_TRUE(!page_makes ||
-                join(browser, "{access: 'write', create: {totalLength: 20 * 2 ** 20 + 12345}}") == 1);
+    ASSERT_TRUE(!page_makes || join(browser, "{access: 'write', create: {totalLength: 20 * 2 ** 20 + 12345}}") == 1);
     auto peer = start_peer({page_makes ? "open" : "create", "read", "t/s"});
     ASSERT_EQ(peer.line(), "ready");
     ASSERT_TRUE(page_makes || join(browser, "{access: 'write'}") == 1);
@@ -102,12 +101,13 @@ TEST_F(Streams, ANativeProgramThatGivesUpSaysWhy) {
   for (const bool reads : {true, false}) {
     Browser browser(memio_.get());
     ASSERT_TRUE(browser.load_html());
-    auto peer = start_peer(reads ? std::vector<std::string>{"create", "read", "t/s", "give-up", "1"}
-                                 : std::vector<std::string>{"create", "write", "t/s", "99000000", "give-up", "9000000"});
+    auto peer =
+        start_peer(reads ? std::vector<std::string>{"create", "read", "t/s", "give-up", "1"}
+                         : std::vector<std::string>{"create", "write", "t/s", "99000000", "give-up", "9000000"});
     ASSERT_EQ(peer.line(), "ready");
     ASSERT_EQ(join(browser, reads ? "{access: 'write'}" : "{}"), 1);
-    const Json result = browser.run(reads ? "await stream.write(all(20 * 2 ** 20));"
-                                          : "for await (const chunk of stream);");
+    const Json result =
+        browser.run(reads ? "await stream.write(all(20 * 2 ** 20));" : "for await (const chunk of stream);");
     EXPECT_EQ(result.value("error", ""), "io.memio.client.Aborted") << result;
     EXPECT_NE(result.value("message", "").find("enough"), std::string::npos) << result;
   }
@@ -158,10 +158,10 @@ TEST_F(Streams, ANativeProgramLearnsThatTheDocumentHasGone) {
         for (const pid_t pid : Browser::web_processes()) ::kill(pid, SIGKILL);
       }
       const Json result = peer.result();
-      EXPECT_EQ(result.value("error", ""),
-                end == "reload" ? "io.memio.client.Aborted" : "io.memio.client.PeerGone")
+      EXPECT_EQ(result.value("error", ""), end == "reload" ? "io.memio.client.Aborted" : "io.memio.client.PeerGone")
           << result;
-      EXPECT_TRUE(end == "crash" || result.value("message", "").find("document was left") != std::string::npos) << result;
+      EXPECT_TRUE(end == "crash" || result.value("message", "").find("document was left") != std::string::npos)
+          << result;
     }
   }
 }

@@ -19,10 +19,12 @@ namespace memio::test {
 class Peer {
  public:
   explicit Peer(std::vector<std::string> arguments)
-      : process_(Process::run([&] {
-          arguments.insert(arguments.begin(), MEMIO_STREAM_PEER);
-          return arguments;
-        }(), {}, true)) {}
+      : process_(Process::run(
+            [&] {
+              arguments.insert(arguments.begin(), MEMIO_STREAM_PEER);
+              return arguments;
+            }(),
+            {}, true)) {}
 
   // Runs the main loop until it has printed another line.
   std::string line(std::chrono::milliseconds timeout = 60s) {
@@ -69,7 +71,8 @@ class StreamTest : public WebKitTest {
         .map(b => b.toString(16).padStart(2, '0')).join('');
       globalThis.all = length => { const to = new Uint8Array(length);
         for (let at = 0; at < length; at += 2 ** 20) to.set(bytesAt(at / 2 ** 20).subarray(0, length - at), at); return to; };
-      globalThis.stream = await memio.stream('t/s', )js") + options + "); return 1;");
+      globalThis.stream = await memio.stream('t/s', )js") +
+                       options + "); return 1;");
   }
   // Nothing of a stream is left: names, and in the end handles.
   bool nothing_left() {

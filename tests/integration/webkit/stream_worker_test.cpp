@@ -96,7 +96,7 @@ TEST_F(StreamWorker, UploadsWhileThePageGoesOn) {
     const begun = performance.now();
     await run(`
       for (let n = 0; n < )js" + std::to_string(length / mib) +
-                                     R"js(; ++n) {
+                                    R"js(; ++n) {
         const place = await stream.begin();
         place.set(bytesAt(n));
         stream.commit(place.length);
@@ -145,9 +145,10 @@ TEST_F(StreamWorker, IsPipedInto) {
 
 TEST_F(StreamWorker, Reads) {
   constexpr std::uint64_t length = 9 * mib + 5;
-  for (const std::string way : {"for await (const {data, offset} of stream) all.set(data, offset);",
-                                "let at = 0; const from = stream.readable.getReader(); for (;;) { const {done, value} = await "
-                                "from.read(); if (done) break; all.set(value, at); at += value.length; }"}) {
+  for (const std::string way :
+       {"for await (const {data, offset} of stream) all.set(data, offset);",
+        "let at = 0; const from = stream.readable.getReader(); for (;;) { const {done, value} = await "
+        "from.read(); if (done) break; all.set(value, at); at += value.length; }"}) {
     Browser browser(memio_.get());
     ASSERT_TRUE(browser.load_html());
     auto peer = start_peer({"create", "write", "t/s", std::to_string(length)});
@@ -208,7 +209,8 @@ TEST_F(StreamWorker, LearnsThatTheOtherSideIsGone) {
   auto peer = start_peer({"create", "read", "t/s", "1"});
   ASSERT_EQ(peer.line(), "ready");
   start(browser, "{access: 'write'}");
-  ASSERT_EQ(browser.run("globalThis.over = run('await stream.write(new Uint8Array(2 ** 23))').catch(nameOf); return 1;"), 1);
+  ASSERT_EQ(
+      browser.run("globalThis.over = run('await stream.write(new Uint8Array(2 ** 23))').catch(nameOf); return 1;"), 1);
   ASSERT_EQ(peer.line(), "stopped");
   peer.kill();
   EXPECT_EQ(browser.run("return [await over, await stream.closed.catch(nameOf)];"),
@@ -269,7 +271,10 @@ TEST_F(StreamWorker, NonsenseInTheMailboxHarmsNobody) {
       head[1] = 1;
       return 1;)js"),
               1);
-    EXPECT_EQ(browser.run("stream.abort ? stream.abort() : stream.cancel(); return await stream.closed.then(() => 1, () => 1);"), 1);
+    EXPECT_EQ(
+        browser.run(
+            "stream.abort ? stream.abort() : stream.cancel(); return await stream.closed.then(() => 1, () => 1);"),
+        1);
     EXPECT_EQ(browser.terminations(), 0);
     EXPECT_TRUE(nothing_left());
   }

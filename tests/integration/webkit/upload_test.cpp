@@ -122,7 +122,8 @@ TEST_F(Upload, MemioTaurisCommandsFillARegion) {
             "io.memio.client.Misuse"}})
     EXPECT_EQ(browser.run("await memio.invoke('plugin:memio|" + code + ");").value("error", ""), error) << code;
   // Fewer bytes than were said: nothing is published, and the region can be written again.
-  EXPECT_EQ(browser.run(R"js(
+  EXPECT_EQ(browser
+                .run(R"js(
     const name = 't/region';
     await memio.invoke('plugin:memio|start_upload_stream', {name, totalLength: 10, chunkSize: 4, bufferCount: 1, version: 43});
     const stream = await memio.stream(name, {access: 'write'});
