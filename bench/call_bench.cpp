@@ -5,14 +5,12 @@
 //
 //   call_rtt/memio  Client::stat() of a region
 //   call_rtt/dbus   a method call by sd-bus to a service of our own, through a dbus-daemon of our own: a name goes
-//   there,
-//                   a text as long as Stat's answer comes back
+//                   there, a text as long as Stat's answer comes back
 //   call_rtt/raw    a socketpair and a process that parses each call and writes the answer as Stat does, by the same
-//   JSON
-//                   library; the caller writes and parses as a client does. Nothing is looked up and nothing checked:
-//                   the least that a call in JSON can cost
+//                   JSON library; the caller writes and parses as a client does. Nothing is looked up and nothing
+//                   checked
 //
-// A list of 10,000 regions, or of as many as the hard limit of descriptors (ulimit -Hn) allows:
+// A list of 10,000 regions, or of as many as the limit of descriptors (ulimit -Hn) allows, which root may raise:
 //
 //   list/memio      the call and all bytes of the answer, by a bare socket, which does not parse them
 //   list/serialise  making that answer's text of its values, in this process
@@ -24,20 +22,16 @@
 //
 // Real time, for the work is in another process.
 
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <systemd/sd-bus.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <fstream>
-
 #include "daemon.h"
+#include "dbus_peer.h"
 #include "memio/message.h"
 #include "memio/protocol_json.h"
 #include "must.h"
 #include "run.h"
-#include "support/raw_connection.h"
+#include "support/crowd.h"
 
 namespace {
 
@@ -46,15 +40,7 @@ using namespace memio::bench;
 
 constexpr const char* region_name = "camera/0/frame";
 
-// 10,000 regions, or as many as may be: memiod has three descriptors open for each, and only root can raise a hard
-// limit.
-int many_regions() {
-  constexpr rlim_t wanted = 10'000;
-  constexpr rlim_t others = 500;
-  rlimit limit{};
-  must(::getrlimit(RLIMIT_NOFILE, &limit), "asking for the limit of descriptors");
-  return static_cast<int>(std::min(wanted, (limit.rlim_max - others) / 3));
-}
+constexpr std::uint64_t wanted_regions = 10'000;
 
 // Whatever is asked and however often: what is measured is the cost of a call, not how memiod slows a flood down.
 constexpr const char* no_rate_limits = R"({"limits": {
@@ -107,81 +93,8 @@ class RawPeer {
   std::optional<Process> process_;
 };
 
-// A bus of our own with a service of our own on it.
-class DbusPeer {
- public:
-  explicit DbusPeer(std::string answer) {
-    address_ = "unix:path=" + directory_.path() + "/bus";
-    const auto config = directory_.path() + "/bus.conf";
-    // What a session's bus has.
-    std::ofstream(config) << "<busconfig><type>session</type><listen>" << address_
-                          << "</listen><auth>EXTERNAL</auth><policy context=\"default\">"
-                             "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>"
-                             "<allow own=\"*\"/></policy></busconfig>";
-    daemon_.emplace(Process::run(
-        {"dbus-daemon", "--nofork", "--nosyslog", "--nopidfile", "--config-file", config, "--print-address"}, {},
-        true));
-    char byte = 0;
-    must(::read(daemon_->output(), &byte, 1), "waiting for dbus-daemon");
-    const test::Turnstile ready;
-    service_.emplace(Process::fork([&] { return serve(answer, ready); }));
-    ready.wait();
-    bus_ = connect();
-  }
-  ~DbusPeer() { sd_bus_flush_close_unref(bus_); }
-  DbusPeer(const DbusPeer&) = delete;
-  DbusPeer& operator=(const DbusPeer&) = delete;
-
-  void call() {
-    sd_bus_message* reply = nullptr;
-    check(sd_bus_call_method(bus_, "io.memio.Bench", "/bench", "io.memio.Bench", "Stat", nullptr, &reply, "s",
-                             region_name));
-    const char* text = nullptr;
-    check(sd_bus_message_read(reply, "s", &text));
-    benchmark::DoNotOptimize(text);
-    sd_bus_message_unref(reply);
-  }
-
- private:
-  static void check(int result) {
-    if (result < 0) die(std::string("sd-bus: ") + std::strerror(-result));
-  }
-  sd_bus* connect() const {
-    sd_bus* bus = nullptr;
-    check(sd_bus_new(&bus));
-    check(sd_bus_set_address(bus, address_.c_str()));
-    check(sd_bus_set_bus_client(bus, 1));
-    check(sd_bus_start(bus));
-    return bus;
-  }
-  int serve(std::string& answer, const test::Turnstile& ready) const {
-    const auto stat = [](sd_bus_message* message, void* userdata, sd_bus_error*) {
-      const char* name = nullptr;
-      check(sd_bus_message_read(message, "s", &name));
-      return sd_bus_reply_method_return(message, "s", static_cast<std::string*>(userdata)->c_str());
-    };
-    static const sd_bus_vtable vtable[] = {
-        SD_BUS_VTABLE_START(0), SD_BUS_METHOD("Stat", "s", "s", stat, SD_BUS_VTABLE_UNPRIVILEGED), SD_BUS_VTABLE_END};
-    sd_bus* bus = connect();
-    check(sd_bus_add_object_vtable(bus, nullptr, "/bench", "io.memio.Bench", vtable, &answer));
-    check(sd_bus_request_name(bus, "io.memio.Bench", 0));
-    ready.pass();
-    for (;;) {
-      const int handled = sd_bus_process(bus, nullptr);
-      check(handled);
-      if (handled == 0) check(sd_bus_wait(bus, UINT64_MAX));
-    }
-  }
-
-  test::TemporaryDirectory directory_;
-  std::string address_;
-  std::optional<Process> daemon_;
-  std::optional<Process> service_;
-  sd_bus* bus_ = nullptr;
-};
-
-void make_regions(Client& client, const std::string& prefix, int count) {
-  for (int i = 0; i < count; ++i)
+void make_regions(Client& client, const std::string& prefix, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i)
     must(client.create(prefix + std::to_string(i), {.capacity = 64, .lifetime = Lifetime::persistent}));
 }
 
@@ -200,20 +113,26 @@ void create_and_remove(benchmark::State& state, Client& client) {
 int main(int argc, char** argv) {
   run_before_others();
   pin_to_cpu(0);  // what is started from here on as well
+  const auto many_regions = test::room_for_regions(wanted_regions, 2);
+  const auto say_how_many = [many_regions](benchmark::State& state) {
+    if (many_regions < wanted_regions)
+      state.SetLabel("with " + std::to_string(many_regions) +
+                     " regions, because the limit of descriptors may not be raised");
+  };
 
   const Daemon daemon(no_rate_limits);
   auto client = daemon.connect();
   const auto region = must(client.create(region_name, {.capacity = 921'600}));
   const auto answer = protocol::to_json(must(client.stat(region_name)));
   RawPeer raw(answer);
-  DbusPeer dbus(answer.dump());
+  DbusPeer dbus(region_name, answer.dump());
 
   const Daemon full(no_rate_limits);
   auto others = full.connect();
-  make_regions(others, "other", many_regions() - 1'000);
+  make_regions(others, "other", many_regions - 1'000);
   const Daemon list_of(no_rate_limits);
   auto owner = list_of.connect();
-  make_regions(owner, "region", many_regions());
+  make_regions(owner, "region", many_regions);
   protocol::ListReply listed;
   for (const auto& each : must(owner.list())) listed.regions.push_back(each);
   test::RawConnection lister(list_of.socket_path());
@@ -235,19 +154,24 @@ int main(int argc, char** argv) {
           read_message(lister.fd(), text);
           if (text.size() < 100'000) die("that is no list of many regions: " + text.substr(0, 200));
         }
+        say_how_many(state);
       })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
   add("list/serialise",
       [&](benchmark::State& state) {
-        for (auto _ : state) benchmark::DoNotOptimize(encode(Reply{.parameters = protocol::to_json(listed)}));
+        for (auto _ : state) benchmark::DoNotOptimize(encode(WrittenReply{.parameters = protocol::to_text(listed)}));
       })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
   add("create/first", [&](benchmark::State& state) { create_and_remove(state, client); })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
-  add("create/last", [&](benchmark::State& state) { create_and_remove(state, others); })
+  add("create/last",
+      [&](benchmark::State& state) {
+        create_and_remove(state, others);
+        say_how_many(state);
+      })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
   return run(argc, argv);

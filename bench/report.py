@@ -61,6 +61,8 @@ FIGURES = [
     Figure("fanout_64_eventfd", "fanout_bench", "fanout/eventfd_64", "fanout/eventfd_1", "us", "1 subscriber, bare eventfd"),
     Figure("big_read_vs_socket", "big_read_bench", "big_read/memio", "big_read/socket", "ms", "Unix socket", 0.35),
     Figure("big_read_copied_vs_socket", "big_read_bench", "big_read/memio_copied", "big_read/socket", "ms", "Unix socket"),
+    Figure("stream_vs_memcpy", "stream_bench", "stream/memio", "stream/memcpy", "ms", "two memcpys of 1 GiB", 1.2),
+    Figure("stream_vs_socket", "stream_bench", "stream/memio", "stream/socket", "ms", "Unix socket", 0.5),
     Figure("first_publish_prefaulted", "memory_bench", "first_publish/prefaulted", "first_publish/untouched", "ms",
            "without prefault()", clock="cpu"),
     Figure("first_publish_huge", "memory_bench", "first_publish/huge", "first_publish/untouched", "ms", "small pages, untouched",
@@ -73,11 +75,14 @@ FIGURES = [
     Figure("recover_1000", "recover_bench", "recover/1000", "recover/1", "ms", "with 1 region",
            if_missing="a systemd of one's own needs root, and the packages systemd and dbus-user-session"),
     Figure("call_rtt_vs_dbus", "call_bench", "call_rtt/memio", "call_rtt/dbus", "us", "D-Bus call", 0.5,
-           if_missed="0.68: the bare JSON of call_rtt_vs_raw takes 0.39 of a D-Bus call by itself; the rest is reading strictly, on both "
-                     "sides, and eight system calls of memiod's for a Stat"),
+           if_missed="what two processes take to wake each other and to read and write bare JSON, which is call_rtt_vs_raw's peer, is some "
+                     "0.4 of a D-Bus call by itself; then there are four system calls more: memiod's wait for any of its connections, "
+                     "and three that ask for the region's memory"),
     Figure("call_rtt_vs_raw", "call_bench", "call_rtt/memio", "call_rtt/raw", "us", "bare JSON", 2),
+    Figure("invoke_rtt_vs_dbus", "invoke_bench", "invoke_rtt/memio", "invoke_rtt/dbus", "us", "D-Bus call", 1),
     Figure("list_10000", "call_bench", "list/memio", "list/serialise", "ms", "serialising it", 5),
     Figure("create_flat", "call_bench", "create/last", "create/first", "ms", "the first 1,000", 1.5),
+    Figure("scale_memory", "scale_bench", "scale_memory/memiod", "scale_memory/allowed", "MiB", "64 MiB", 1),
     Figure("js_100mib_vs_scheme", "js_bench", "js_100mib/memio", "js_100mib/scheme", "ms", "URI scheme", 0.01),
     Figure("js_100mib_sum_vs_plain", "js_bench", "js_sum/memio", "js_sum/plain", "ms", "ordinary ArrayBuffer", 1.3),
     Figure("js_write_10mib_vs_base64", "js_bench", "js_write/memio", "js_write/base64", "ms", "base64 message", 0.02),
@@ -91,7 +96,8 @@ FIGURES = [
     Figure("js_frame_1080p_vs_scheme", "js_bench", "js_frames/memio", "js_frames/scheme", "ms", "URI scheme"),
 ]
 
-PER_NANOSECOND = {"ns": 1, "us": 1e-3, "ms": 1e-6, "s": 1e-9}
+PER_NANOSECOND = {"ns": 1, "us": 1e-3, "ms": 1e-6, "s": 1e-9,
+                  "MiB": 2**-20}  # Google Benchmark knows only times: a byte is told as a nanosecond
 
 
 class ProgramFailed(Exception):
@@ -99,7 +105,8 @@ class ProgramFailed(Exception):
 
 
 def measure(program, repetitions, min_time, limit):
-    """Runs a program; its benchmarks' times in ns, a list each by name: {name: {"cpu": [...], "real": [...]}}."""
+    """Runs a program; its benchmarks' times in ns, a list each by name: {name: {"cpu": [...], "real": [...]}}, and "label"
+    where a benchmark has something to say."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         command = [program, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
                    f"--benchmark_repetitions={repetitions}", f"--benchmark_min_time={min_time}",
@@ -123,8 +130,10 @@ def measure(program, repetitions, min_time, limit):
         # Google Benchmark adds what was asked for to a name: "spin_rtt/memio/real_time".
         name = "/".join(run["name"].split("/")[:2])
         of = times.setdefault(name, {"cpu": [], "real": []})
-        for clock in of:
+        for clock in ("cpu", "real"):
             of[clock].append(run[f"{clock}_time"] / PER_NANOSECOND[run["time_unit"]])
+        if "label" in run:
+            of["label"] = run["label"]
     return times
 
 
@@ -142,6 +151,10 @@ def result(figure, times):
         row["note"] = "missing: " + figure.if_missing
     elif row["pass"] is False:
         row["note"] = "missed: " + figure.if_missed
+    for name in (figure.ours, figure.peers):
+        if label := times.get(name, {}).get("label"):
+            row["note"] = "; ".join(filter(None, (row.get("note"), label)))
+            break
     return row
 
 

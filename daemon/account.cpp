@@ -22,6 +22,10 @@ constexpr std::array<ResourceWords, resource_count> resource_words = {{
     {"bytes of answers that it has not read", "queuedBytes", "read them"},
     {"connections", "connections", "close some"},
     {"watches", "watches", "close some"},
+    {"commands that it handles", "commands", "handle fewer"},
+    {"patterns that it listens to", "listens", "listen to fewer"},
+    {"calls that are not answered", "calls", "wait for some"},
+    {"bytes of calls, answers and messages on their way", "mailBytes", "wait for some, or put bytes into regions"},
 }};
 
 struct KindWords {
@@ -48,6 +52,10 @@ std::uint64_t Quota::of(Resource resource) const noexcept {
     case Resource::queued_bytes: return queued_bytes;
     case Resource::connections: return connections;
     case Resource::watches: return watches;
+    case Resource::commands: return commands;
+    case Resource::listens: return listens;
+    case Resource::calls: return calls;
+    case Resource::mail_bytes: return mail_bytes;
   }
   return 0;
 }

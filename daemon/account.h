@@ -32,8 +32,12 @@ enum class Resource : std::uint8_t {
   queued_bytes,  // of answers that the peer has not read
   connections,
   watches,
+  commands,    // that it handles
+  listens,     // patterns of topics that it listens to
+  calls,       // that it made and that are not answered
+  mail_bytes,  // of its calls, of the answers to them and of messages to it, until they are told
 };
-inline constexpr std::size_t resource_count = 7;
+inline constexpr std::size_t resource_count = 11;
 
 // The most that an account may have of each.
 struct Quota {
@@ -44,6 +48,10 @@ struct Quota {
   std::uint64_t queued_bytes = 0;
   std::uint64_t connections = 0;
   std::uint64_t watches = 0;
+  std::uint64_t commands = 0;
+  std::uint64_t listens = 0;
+  std::uint64_t calls = 0;
+  std::uint64_t mail_bytes = 0;
   std::uint64_t messages_per_second = 0;
 
   [[nodiscard]] std::uint64_t of(Resource resource) const noexcept;
@@ -111,6 +119,8 @@ class Charge {
     if (account_) account_->subtract(resource_, amount_);
   }
 
+  // Whether it is one: made by an account, and not moved from.
+  [[nodiscard]] bool valid() const noexcept { return account_ != nullptr; }
   [[nodiscard]] std::uint64_t amount() const noexcept { return amount_; }
   // Makes it larger or smaller. Only more can fail: limit_exceeded.
   Result<void> resize(std::uint64_t amount);

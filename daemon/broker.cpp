@@ -20,6 +20,12 @@ namespace {
 
 constexpr std::chrono::milliseconds status_interval{250};
 
+// How much later than its caller said a call may time out.
+constexpr std::chrono::milliseconds call_timer_accuracy{1};
+
+// How often those are looked at who are not read from.
+constexpr std::chrono::milliseconds unread_interval{1000};
+
 // Generations begin here, so that they never go back even if nothing is left of an earlier memiod. None makes regions
 // faster than one a microsecond.
 std::uint64_t microseconds_since_boot() {
@@ -46,7 +52,9 @@ void refuse(int socket, Error reason) {
 Result<std::unique_ptr<Broker>> Broker::make(EventLoop& loop, Config config, Notifier& notifier, Store& store) {
   auto turns = Turns::make(loop);
   if (!turns) return fail(std::move(turns.error()));
-  return std::unique_ptr<Broker>(new Broker(loop, std::move(config), std::move(*turns), notifier, store));
+  std::unique_ptr<Broker> broker(new Broker(loop, std::move(config), std::move(*turns), notifier, store));
+  if (auto started = broker->start_call_timer(); !started) return fail(std::move(started.error()));
+  return broker;
 }
 
 Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store)
@@ -61,11 +69,20 @@ Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Not
       idle_shrink_(loop, doorbells_),
       linger_(loop, registry_, config_.limits.linger, config_.limits.claims),
       publish_times_(loop, doorbells_, registry_),
+      commands_([this](Commands::Clock::time_point time) { call_timer_.set_timer(time); }),
       turns_(std::move(turns)),
       spare_(spare_descriptor()) {
   registry_.start_after(std::max(store.last_generation(), microseconds_since_boot()));
   registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
   if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);
+  if (auto timer = loop_.add_timer([this] { look_at_unread(); })) unread_timer_ = std::move(*timer);
+}
+
+Result<void> Broker::start_call_timer() {
+  auto timer = loop_.add_timer([this] { commands_.expire(Commands::Clock::now()); }, call_timer_accuracy);
+  if (!timer) return fail(std::move(timer.error()));
+  call_timer_ = std::move(*timer);
+  return {};
 }
 
 Broker::~Broker() {
@@ -78,9 +95,9 @@ Broker::~Broker() {
 }
 
 void Broker::restore(std::vector<Store::Kept>&& kept) {
-  // To memiod's own user: the ledger does not know whose they are.
-  const auto payer = accounts_.of_user(::geteuid());
   for (auto& one : kept) {
+    // The ledger of an earlier version does not say whose they are.
+    const auto payer = accounts_.of_user(one.record.owner.value_or(::geteuid()));
     auto region = registry_.restore(one.record, std::move(one.fds), *payer,
                                     [&](Region& back) { back.set_record(store_.go_on(one.index, back)); });
     if (region) {
@@ -194,37 +211,54 @@ Result<void> Broker::add_scoped_session(UniqueFd socket, Grants grants, Account&
 
 Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
   const auto id = ++last_session_;
-  auto session = Session::make(*turns_, std::move(socket), id, std::move(identity), config_.limits,
-                               {.on_call =
-                                    [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
-                                      answer_call(*this, s, call, std::move(fds));
-                                      had_large_answer_ = had_large_answer_ || s.unsent_bytes() >= large_answer;
-                                      status_timer_.start_timer(status_interval);
-                                    },
-                                .on_fds_short =
-                                    [this] {
-                                      for (const auto& [other, s] : sessions_) s->release_received_fds();
-                                    },
-                                .on_unused =
-                                    [this](const std::shared_ptr<Region>& region) {
-                                      if (!ending_) linger_.on_unused(region);  // no timer will fire any more
-                                    },
-                                .on_end = [this](Session& s) { end_session(s); }});
+  auto session = Session::make(
+      *turns_, std::move(socket), id, std::move(identity), config_.limits,
+      {.on_call =
+           [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
+             answer_call(*this, s, call, std::move(fds));
+             had_large_answer_ = had_large_answer_ || s.unsent_bytes() >= large_answer;
+             status_timer_.start_timer(status_interval);
+           },
+       .on_fds_short =
+           [this] {
+             for (const auto& [other, s] : sessions_) s->release_received_fds();
+           },
+       .on_unread = [this] { unread_timer_.start_timer(unread_interval); },
+       .on_unused =
+           [this](const std::shared_ptr<Region>& region) {
+             if (!ending_) linger_.on_unused(region);  // no timer will fire any more
+           },
+       .on_undeliverable = [this](std::uint64_t call, Error reason) { commands_.fail_call(call, std::move(reason)); },
+       .on_end = [this](Session& s) { end_session(s); }});
   if (!session) return fail(std::move(session.error()));
   sessions_.emplace(id, std::move(*session));
   on_change();
   return {};
 }
 
+void Broker::look_at_unread() {
+  bool again = false;
+  for (const auto& [id, session] : sessions_) again = session->look_at_unread() || again;
+  if (again) unread_timer_.start_timer(unread_interval);
+}
+
 void Broker::end_session(Session& session) {
   counts_ += session.counts();
   for (auto& watch : session.watches()) hub_.remove(watch);
   session.watches().clear();
+  if (!ending_) forget_mailbox(session);
   if (!ending_)
     for (const auto& created : session.created())
       if (const auto region = created.lock()) registry_.remove(region);
   sessions_.erase(session.id());
   on_change();
+}
+
+void Broker::forget_mailbox(Session& session) {
+  auto* mailbox = session.mailbox_if_any();
+  if (!mailbox) return;
+  topics_.forget(*mailbox);
+  commands_.forget(*mailbox);
 }
 
 void Broker::on_change() {

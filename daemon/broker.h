@@ -9,6 +9,7 @@
 #include <string>
 
 #include "account.h"
+#include "commands.h"
 #include "config.h"
 #include "doorbells.h"
 #include "event_loop.h"
@@ -20,6 +21,7 @@
 #include "registry.h"
 #include "session.h"
 #include "store.h"
+#include "topics.h"
 #include "turns.h"
 #include "watch.h"
 
@@ -64,6 +66,10 @@ class Broker {
   [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
   [[nodiscard]] Accounts& accounts() noexcept { return accounts_; }
   [[nodiscard]] PublishTimes& publish_times() noexcept { return publish_times_; }
+  [[nodiscard]] Commands& commands() noexcept { return commands_; }
+  [[nodiscard]] Topics& topics() noexcept { return topics_; }
+  // Ends what a session handles and listens to, and its calls.
+  void forget_mailbox(Session& session);
   // Since memiod was started.
   struct Totals {
     std::uint64_t sessions = 0;
@@ -83,6 +89,7 @@ class Broker {
   };
 
   Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store);
+  Result<void> start_call_timer();
   void accept_one(int listener);
   Result<void> admit(UniqueFd& socket);
   [[nodiscard]] Result<Grants> grants_of(uid_t uid) const;
@@ -91,6 +98,7 @@ class Broker {
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_change();
   void update_status();
+  void look_at_unread();
 
   EventLoop& loop_;
   Notifier& notifier_;
@@ -103,6 +111,9 @@ class Broker {
   IdleShrink idle_shrink_;
   Linger linger_;
   PublishTimes publish_times_;
+  EventSource call_timer_;
+  Commands commands_;
+  Topics topics_;
   std::unique_ptr<Turns> turns_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::uint64_t last_session_ = 0;
@@ -115,6 +126,7 @@ class Broker {
   UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
   bool had_large_answer_ = false;
   EventSource status_timer_;
+  EventSource unread_timer_;
   std::string told_status_;
   Idle idle_;
 };

@@ -21,6 +21,10 @@ struct Limits {
              .queued_bytes = std::uint64_t{512} << 20,
              .connections = 4'096,
              .watches = 16'384,
+             .commands = 16'384,
+             .listens = 16'384,
+             .calls = 65'536,
+             .mail_bytes = std::uint64_t{256} << 20,
              .messages_per_second = 100'000};
   Quota connection{.regions = 16'384,
                    .bytes = std::uint64_t{2} << 40,
@@ -29,6 +33,10 @@ struct Limits {
                    .queued_bytes = std::uint64_t{64} << 20,
                    .connections = 2'048,
                    .watches = 2'048,
+                   .commands = 4'096,
+                   .listens = 2'048,
+                   .calls = 4'096,
+                   .mail_bytes = std::uint64_t{32} << 20,
                    .messages_per_second = 20'000};
   Quota scoped{.regions = 1'024,
                .bytes = std::uint64_t{256} << 30,
@@ -37,6 +45,10 @@ struct Limits {
                .queued_bytes = std::uint64_t{16} << 20,
                .connections = 256,
                .watches = 256,
+               .commands = 256,
+               .listens = 256,
+               .calls = 1'024,
+               .mail_bytes = std::uint64_t{8} << 20,
                .messages_per_second = 10'000};
   std::uint64_t region_bytes = std::uint64_t{1}
                                << 40;        // slots and directory of one region; untouched memory costs nothing

@@ -136,6 +136,10 @@ Read read_quota(const Place& place, Quota& to) {
       Key<Quota>{"queuedBytes", read_quota_number<&Quota::queued_bytes, least_queued, true>},
       Key<Quota>{"connections", read_quota_number<&Quota::connections>},
       Key<Quota>{"watches", read_quota_number<&Quota::watches>},
+      Key<Quota>{"commands", read_quota_number<&Quota::commands>},
+      Key<Quota>{"listens", read_quota_number<&Quota::listens>},
+      Key<Quota>{"calls", read_quota_number<&Quota::calls>},
+      Key<Quota>{"mailBytes", read_quota_number<&Quota::mail_bytes, 0, true>},
       Key<Quota>{"messagesPerSecond", read_quota_number<&Quota::messages_per_second, 1>},
   };
   return read_object<Quota>(place, "an object of limits", keys, to);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "event_loop.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -30,12 +33,24 @@ void EventSource::start_timer(std::chrono::milliseconds delay) noexcept {
   if (enabled != SD_EVENT_OFF) return;
   const auto microseconds = std::chrono::microseconds(delay).count();
   sd_event_source_set_time_relative(source_.get(), static_cast<std::uint64_t>(microseconds));
-  sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
+  run_soon();
 }
 
-void EventSource::run_soon() noexcept { sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT); }
+// A steady_clock is CLOCK_MONOTONIC, as the loop's timers are.
+void EventSource::set_timer(std::chrono::steady_clock::time_point time) noexcept {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  sd_event_source_set_time(source_.get(), static_cast<std::uint64_t>(microseconds));
+  run_soon();
+}
+
+void EventSource::run_soon() noexcept {
+  sd_event_source_set_enabled(source_.get(), SD_EVENT_ONESHOT);
+  if (changed_) *changed_ = true;  // an empty one has no loop
+}
 
 namespace {
+
+constexpr std::uint64_t own_number = 0;  // sd-event's, in the epoll
 
 tl::unexpected<Error> event_error(int negative_errno, const char* doing) {
   return fail_errno(-negative_errno, std::string(doing));
@@ -48,6 +63,10 @@ Result<EventLoop> EventLoop::make() {
   if (const int r = sd_event_new(&event); r < 0) return event_error(r, "creating the event loop");
   EventLoop loop;
   loop.event_.reset(event);
+  loop.epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event own{.events = EPOLLIN, .data = {.u64 = own_number}};
+  if (!loop.epoll_.valid() || ::epoll_ctl(loop.epoll_.get(), EPOLL_CTL_ADD, sd_event_get_fd(event), &own) != 0)
+    return fail_errno(errno, "creating the event loop");
   return loop;
 }
 
@@ -55,6 +74,7 @@ template <class Add>
 Result<EventSource> EventLoop::add(EventSource::Callback callback, const char* doing, Add add) {
   EventSource source;
   source.callback_ = std::make_shared<EventSource::Callback>(std::move(callback));
+  source.changed_ = changed_;
   auto owner = std::make_unique<std::shared_ptr<EventSource::Callback>>(source.callback_);
   sd_event_source* raw = nullptr;
   if (const int r = add(&raw, owner.get()); r < 0) return event_error(r, doing);
@@ -110,10 +130,36 @@ Result<EventSource> EventLoop::add_signal(int signal_number, EventSource::OnTime
   });
 }
 
+// One turn of those that are in the epoll, after waiting for them or for sd-event. Whether sd-event's descriptor is
+// ready.
+bool EventLoop::wait(bool at_once) noexcept {
+  std::array<epoll_event, most_ready> events;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), at_once ? 0 : -1);
+  const auto end = events.begin() + std::max(count, 0);
+  const auto own = std::remove_if(events.begin(), end, [](const epoll_event& e) { return e.data.u64 == own_number; });
+  try {
+    if (on_ready_ && (again_ || own != events.begin())) again_ = on_ready_({events.begin(), own});
+  } catch (const std::exception& error) {
+    log_error("giving up: {}", error.what());
+    exit(EXIT_FAILURE);
+  }
+  return own != end;
+}
+
 Result<int> EventLoop::run() {
-  const int r = sd_event_loop(event_.get());
-  if (r < 0) return event_error(r, "running the event loop");
-  return r;
+  while (sd_event_get_state(event_.get()) != SD_EVENT_FINISHED) {
+    *changed_ = false;  // what was changed up to now the next call looks at
+    int due = sd_event_prepare(event_.get());
+    if (due < 0) return event_error(due, "running the event loop");
+    bool ready = wait(again_ || due > 0);
+    while (!ready && due == 0 && !*changed_) ready = wait(again_);
+    if (due == 0) due = sd_event_wait(event_.get(), 0);
+    if (due > 0) due = sd_event_dispatch(event_.get());
+    if (due < 0) return event_error(due, "running the event loop");
+  }
+  int code = 0;
+  sd_event_get_exit_code(event_.get(), &code);
+  return code;
 }
 
 }  // namespace memio::broker

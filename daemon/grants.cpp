@@ -25,8 +25,8 @@ bool Grants::allows(std::string_view name, Right right) const noexcept {
 }
 
 bool Grants::knows(std::string_view name) const noexcept {
-  constexpr Right all[] = {Right::read, Right::write, Right::create, Right::remove, Right::watch};
-  return std::ranges::any_of(all, [&](Right right) { return allows(name, right); });
+  constexpr Right of_regions[] = {Right::read, Right::write, Right::create, Right::remove, Right::watch};
+  return std::ranges::any_of(of_regions, [&](Right right) { return allows(name, right); });
 }
 
 }  // namespace memio::broker

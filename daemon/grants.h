@@ -16,7 +16,7 @@ using protocol::Right;
 // What a session may do with which names. Rights are only ever narrowed: each level of scoped connections has a list of
 // its own, and what is allowed must be allowed on every level.
 //
-// A name that a session has no right to does not exist for it.
+// A region whose name a session has no right to does not exist for it; nor does a command that it may not invoke.
 class Grants {
  public:
   // Everything: what a connection to the socket has.
@@ -28,7 +28,7 @@ class Grants {
   [[nodiscard]] bool allows(std::string_view name, Right right) const noexcept;
   // Whether it may do everything with every name.
   [[nodiscard]] bool everything() const noexcept { return everything_; }
-  // Whether the name exists for this session: it has any right to it.
+  // Whether a region of the name exists for this session: it has any right to it that is about regions.
   [[nodiscard]] bool knows(std::string_view name) const noexcept;
 
  private:

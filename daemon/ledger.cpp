@@ -55,7 +55,8 @@ struct Ledger::Record {
   std::uint8_t lifetime;
   std::uint8_t name_length;
   std::array<char, longest_name> name;
-  std::array<std::uint8_t, 237> reserved;
+  std::uint32_t owner;  // the user's number + 1; 0: not known, as in records from before it was kept
+  std::array<std::uint8_t, 236> reserved;
   std::array<std::atomic<std::uint64_t>, format::max_cells / bits> taken;
 };
 
@@ -153,6 +154,7 @@ Result<Ledger::Index> Ledger::add(const RegionRecord& added) {
   to.layout = static_cast<std::uint8_t>(spec.geometry.layout);
   to.lifetime = static_cast<std::uint8_t>(spec.lifetime);
   to.name_length = static_cast<std::uint8_t>(spec.name.copy(to.name.data(), to.name.size()));
+  to.owner = added.owner ? *added.owner + 1 : 0;
   for (auto& word : to.taken) word.store(0);
   for (std::uint32_t cell = 0; cell < added.taken.size(); ++cell)
     if (added.taken[cell]) set_taken(index, cell, true);
@@ -197,6 +199,7 @@ Result<RegionRecord> Ledger::get(Index index) const {
                      .unused_since = std::chrono::microseconds(from.unused_since.load())};
   if (from.shrink_after != 0) found.spec.shrink_after = std::chrono::milliseconds(from.shrink_after);
   if (const auto cell = from.creator_cell.load(); cell != unknown_cell) found.creator_cell = cell;
+  if (from.owner != 0) found.owner = from.owner - 1;
   for (std::uint32_t cell = 0; cell < from.cells; ++cell)
     found.taken[cell] = (from.taken[cell / bits].load(std::memory_order_relaxed) >> cell % bits & 1) != 0;
   return found;

@@ -28,6 +28,7 @@ struct RegionRecord {
   std::optional<std::uint32_t> creator_cell{};  // nothing: not known; 0: closed
   bool nameless = false;                        // it was removed, and is still open
   std::chrono::microseconds unused_since{};     // by CLOCK_MONOTONIC; 0: it is open
+  std::optional<uid_t> owner{};                 // the user who pays for it; nothing: not known
 };
 
 class Ledger {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads the command line and wires the parts together.
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "known_users.h"
 #include "listen.h"
 #include "log.h"
 #include "memio/socket_path.h"
@@ -34,6 +36,15 @@ struct Options {
 
 std::vector<std::string> config_files(const Options& options) {
   return options.config.empty() ? default_config_files() : std::vector{options.config};
+}
+
+// The configuration, if memiod can do what it says.
+Result<Config> load_own_config(const Options& options) {
+  auto config = load_config(config_files(options));
+  if (!config) return config;
+  if (auto checked = KnownUsers::of_this_process().check(config->policy); !checked)
+    return fail(std::move(checked.error()));
+  return config;
 }
 
 // Says what is wrong with the configuration, if anything; an exit code.
@@ -60,6 +71,14 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// A list of thousands of regions is megabytes, which glibc would give back to the system, and ask for anew, several
+// times while it is made. The broker gives them back some time after (Broker::update_status).
+void keep_memory_for_a_while() {
+  constexpr int most = 32 << 20;  // glibc allows no more for the first
+  ::mallopt(M_MMAP_THRESHOLD, most);
+  ::mallopt(M_TRIM_THRESHOLD, most);
 }
 
 Result<std::string> own_path(const Options& options) {
@@ -95,7 +114,7 @@ void reload(Broker& broker, Notifier& notifier, const Options& options) {
   ::clock_gettime(CLOCK_MONOTONIC, &time);
   const auto now = std::uint64_t(time.tv_sec) * 1'000'000 + std::uint64_t(time.tv_nsec) / 1000;
   notifier.tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now));
-  broker.configure(load_config(config_files(options)));
+  broker.configure(load_own_config(options));
   notifier.tell("READY=1");
 }
 
@@ -115,10 +134,11 @@ Result<std::vector<EventSource>> handle_signals(EventLoop& loop, Broker& broker,
 
 Result<int> serve(const Options& options) {
   raise_descriptor_limit();
+  keep_memory_for_a_while();
   auto loop = EventLoop::make();
   if (!loop) return fail(std::move(loop.error()));
   // First of all: a mistake in it must not cost the memiod that is to be taken over.
-  auto config = load_config(config_files(options));
+  auto config = load_own_config(options);
   if (!config) return fail(std::move(config.error()));
   const auto socket_mode = config->socket_mode;
   auto passed = take_what_there_is(options);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "mail_methods.h"
 #include "memio/protocol_json.h"
 #include "memio/region_name.h"
 #include "metrics.h"
@@ -18,21 +19,8 @@ namespace {
 
 using namespace protocol;  // NOLINT(google-build-using-namespace): every line here speaks of the protocol
 
-// What a method gives back. A watch gives nothing: it replies for itself, many times.
-struct Answer {
-  std::optional<Json> parameters;
-  std::vector<UniqueFd> fds;
-};
-
 // The one that the creator of a region gets.
 constexpr std::uint32_t first_cell = 1;
-
-struct Context {
-  Broker& broker;
-  Session& session;
-  bool more = false;
-  std::vector<UniqueFd> fds;  // that came with the call
-};
 
 Error no_such_region(const std::string& name) {
   return {Errc::no_such_region, 0, "there is no region " + name + ", or none that this connection may know of"};
@@ -40,6 +28,12 @@ Error no_such_region(const std::string& name) {
 
 Error no_such_handle(std::uint64_t id) {
   return {Errc::no_such_handle, 0, "this connection has no open handle " + std::to_string(id)};
+}
+
+// A session's process, as the protocol has it.
+std::optional<std::uint64_t> pid_of(const Session& session) {
+  const auto process = session.pid();
+  return process ? std::optional(static_cast<std::uint64_t>(*process)) : std::nullopt;
 }
 
 // The region of that name, if the session has the right to it.
@@ -57,24 +51,10 @@ Result<std::shared_ptr<broker::Region>> find_region(Context& context, const std:
 Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Region>& region, Access access) {
   constexpr std::size_t fd_count = 3;
   if (auto room = context.session.check_room_for_fds(fd_count); !room) return fail(std::move(room.error()));
-  auto fds = region->fds_for(access);
-  if (!fds) return fail(std::move(fds.error()));
-  auto id = context.session.add_handle(region, access);
-  if (!id) return fail(std::move(id.error()));
-  const auto& handle = context.session.handles().at(*id);
-  Answer answer;
-  answer.fds.push_back(std::move(fds->region));
-  answer.fds.push_back(std::move(fds->leases));
-  answer.fds.push_back(std::move(fds->doorbell));
-  answer.parameters = to_json(OpenReply{.region = region->info(),
-                                        .handle = {.id = *id,
-                                                   .access = access,
-                                                   .cell = handle.cell(),
-                                                   .cells = region->cells(),
-                                                   .region_file_descriptor = 0,
-                                                   .leases_file_descriptor = 1,
-                                                   .doorbell_file_descriptor = 2}});
-  return answer;
+  auto opened = context.session.open_handle(region, access);
+  if (!opened) return fail(std::move(opened.error()));
+  return Answer{to_text(OpenReply{.region = region->info(), .handle = std::move(opened->handle)}),
+                std::move(opened->fds)};
 }
 
 Result<Answer> create(Context& context, const CreateParameters& parameters) {
@@ -141,7 +121,7 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     region->set_creator_cell(cell);
     context.session.add_created(region);
   }
-  return Answer{to_json(AttachReply{.region = region->info(), .id = *id}), {}};
+  return Answer{to_text(AttachReply{.region = region->info(), .id = *id}), {}};
 }
 
 Result<Answer> seal(Context& context, const SealParameters& parameters) {
@@ -153,22 +133,23 @@ Result<Answer> seal(Context& context, const SealParameters& parameters) {
     return fail(Errc::permission_denied, "the region " + handle.region().name() +
                                              " was not created as exclusive by this connection, so it is not sealed");
   if (auto sealed = handle.region().seal_against_writing(); !sealed) return fail(std::move(sealed.error()));
-  return Answer{to_json(SealReply{}), {}};
+  return Answer{to_text(SealReply{}), {}};
 }
 
 Result<Answer> close_handle(Context& context, const CloseParameters& parameters) {
   if (!context.session.close_handle(parameters.id)) return fail(no_such_handle(parameters.id));
-  return Answer{to_json(CloseReply{}), {}};
+  return Answer{to_text(CloseReply{}), {}};
 }
 
 Result<Answer> list(Context& context, const ListParameters& parameters) {
   if (parameters.pattern)
     if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
   ListReply reply;
+  if (!parameters.pattern) reply.regions.reserve(context.broker.registry().regions().size());
   for (const auto& [name, region] : context.broker.registry().regions())
     if (context.session.grants().knows(name) && (!parameters.pattern || matches(*parameters.pattern, name)))
       reply.regions.push_back(region->info());
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> stat(Context& context, const StatParameters& parameters) {
@@ -182,22 +163,20 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   for (const auto& [session_id, session] : context.broker.sessions()) {
     for (const auto& [id, handle] : session->handles()) {
       if (&handle.region() != region.get()) continue;
-      std::optional<std::uint64_t> pid;
-      if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
-      reply.handle_states.push_back({.pid = pid,
+      reply.handle_states.push_back({.pid = pid_of(*session),
                                      .access = handle.access(),
                                      .leases = region->leases_of(handle.cell()),
                                      .writing = region->is_writing(handle.cell())});
     }
   }
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> remove(Context& context, const RemoveParameters& parameters) {
   auto region = find_region(context, parameters.name, Right::remove);
   if (!region) return fail(std::move(region.error()));
   context.broker.registry().remove(*region);
-  return Answer{to_json(RemoveReply{}), {}};
+  return Answer{to_text(RemoveReply{}), {}};
 }
 
 Result<Answer> watch(Context& context, const WatchParameters& parameters) {
@@ -210,7 +189,10 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   Watch::Owner owner{
       .may_watch = [&session](const std::string& name) { return session.grants().allows(name, Right::watch); },
       .can_send = [&session] { return session.takes_events(); },
-      .send = [&session](const WatchReply& event) { session.send({.parameters = to_json(event), .continues = true}); },
+      .send =
+          [&session](const WatchReply& event) {
+            session.send(WrittenReply{.parameters = to_text(event), .continues = true});
+          },
       .wake = [&session] { session.wake(); }};
   auto& added = session.watches().emplace_back(std::move(owner), parameters.pattern,
                                                parameters.versions.value_or(false), std::move(*charge));
@@ -237,7 +219,7 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
   if (auto added = context.broker.add_scoped_session(std::move(ours), std::move(grants), context.session.account());
       !added)
     return fail(std::move(added.error()));
-  Answer answer{to_json(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
+  Answer answer{to_text(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
   answer.fds.push_back(std::move(theirs));
   return answer;
 }
@@ -258,15 +240,19 @@ Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
   ListSessionsReply reply;
   for (const auto& [id, session] : context.broker.sessions()) {
     session->release_received_fds();
-    std::optional<std::uint64_t> pid;
-    if (const auto process = session->pid()) pid = static_cast<std::uint64_t>(*process);
     const auto& account = session->account();
+    const auto* mailbox = session->mailbox_if_any();
+    const auto mail = mailbox ? context.broker.commands().counts(*mailbox) : Commands::Counts{};
+    const auto listens = mailbox ? context.broker.topics().listens(*mailbox) : 0;
     reply.sessions.push_back({.id = id,
                               .uid = account.uid(),
-                              .pid = pid,
+                              .pid = pid_of(*session),
                               .scoped = session->scoped(),
                               .handles = session->handles().size(),
                               .watches = session->watches().size(),
+                              .commands = mail.commands,
+                              .listens = listens,
+                              .calls = mail.calls,
                               .regions = account.used(Resource::regions),
                               .bytes = account.used(Resource::bytes),
                               .queued_bytes = session->queued_bytes(),
@@ -275,7 +261,7 @@ Result<Answer> list_sessions(Context& context, const ListSessionsParameters&) {
                               .errors = session->counts().errors,
                               .pauses = session->counts().pauses});
   }
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
@@ -286,7 +272,7 @@ Result<Answer> metrics(Context& context, const MetricsParameters& parameters) {
     reply.open_metrics = to_open_metrics(families);
   else
     reply.families = std::move(families);
-  return Answer{to_json(reply), {}};
+  return Answer{to_text(reply), {}};
 }
 
 Result<Answer> take_over(Context& context, const TakeOverParameters& parameters) {
@@ -311,10 +297,10 @@ template <Result<Json> (*handle)(const Json&)>
 Result<Answer> of_service(Context&, const Json& json) {
   auto reply = handle(json);
   if (!reply) return fail(std::move(reply.error()));
-  return Answer{std::move(*reply), {}};
+  return Answer{JsonText{reply->dump()}, {}};
 }
 
-constexpr std::array<std::pair<std::string_view, Handler>, 15> methods = {{
+constexpr std::array<std::pair<std::string_view, Handler>, 24> methods = {{
     {attach_method, with_parameters<AttachParameters, attach>},
     {create_method, with_parameters<CreateParameters, create>},
     {open_method, with_parameters<OpenParameters, open>},
@@ -328,14 +314,25 @@ constexpr std::array<std::pair<std::string_view, Handler>, 15> methods = {{
     {open_connection_method, with_parameters<OpenConnectionParameters, open_connection>},
     {list_sessions_method, with_parameters<ListSessionsParameters, list_sessions>},
     {metrics_method, with_parameters<MetricsParameters, metrics>},
+    {receive_method, with_parameters<ReceiveParameters, receive>},
+    {handle_method, with_parameters<HandleParameters, handle_command>},
+    {unhandle_method, with_parameters<UnhandleParameters, unhandle_command>},
+    {listen_method, with_parameters<ListenParameters, listen_to_topics>},
+    {unlisten_method, with_parameters<UnlistenParameters, unlisten_to_topics>},
+    {invoke_method, with_parameters<InvokeParameters, invoke_command>},
+    {cancel_method, with_parameters<CancelParameters, cancel_call>},
+    {answer_method, with_parameters<AnswerParameters, answer_command>},
+    {emit_method, with_parameters<EmitParameters, emit_message>},
     {service::get_info_method, of_service<service::get_info>},
     {service::get_interface_description_method, of_service<service::get_interface_description>},
 }};
 
-// The only method that takes descriptors.
-bool takes_fds(std::string_view method) { return method == attach_method; }
+bool takes_fds(std::string_view method) { return method == attach_method || takes_attachments(method); }
 
 Result<Answer> dispatch(Context& context, const Call& call) {
+  if (context.session.receives() && !call.oneway)
+    return fail(Errc::malformed_message,
+                "on a connection that receives every call is oneway, because its replies are those of Receive");
   const auto found = std::ranges::find(methods, call.method, &std::pair<std::string_view, Handler>::first);
   if (found == methods.end()) return fail(service::unknown_method(call.method));
   if (!context.fds.empty() && !takes_fds(call.method))
@@ -348,16 +345,19 @@ Result<Answer> dispatch(Context& context, const Call& call) {
 }  // namespace
 
 void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds) {
-  Context context{broker, session, call.more, std::move(fds)};
+  Context context{broker, session, call.more, call.oneway, std::move(fds)};
+  // Those that tell of a request are deliveries, and there is no other way to tell of it.
+  const auto id = session.receives() ? request_id(call) : std::nullopt;
   auto answer = dispatch(context, call);
   context.fds.clear();
-  if (call.oneway) return;
   if (!answer) {
     // The system's own failures all are a lack of something to the caller.
     if (answer.error().code == Errc::system) answer.error().code = Errc::out_of_resources;
-    session.send(to_reply(answer.error()));
-  } else if (answer->parameters) {
-    session.send({.parameters = std::move(*answer->parameters)}, std::move(answer->fds));
+    if (!call.oneway || id) session.refuse(std::move(answer.error()), id);
+  } else if (answer->parameters && id) {
+    session.mailbox().post({.kind = DeliveryKind::answer, .id = id});
+  } else if (answer->parameters && !call.oneway) {
+    session.send(WrittenReply{.parameters = std::move(*answer->parameters)}, std::move(answer->fds));
   }
 }
 

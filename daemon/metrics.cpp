@@ -45,6 +45,16 @@ void collect_totals(Broker& broker, std::vector<MetricFamily>& to) {
   one(family("memio_events", "Events that watches told.", counter), totals.counts.events);
   one(family("memio_pauses", "How often a connection was read slower because of a quota.", counter),
       totals.counts.pauses);
+  const auto calls = broker.commands().counts();
+  one(family("memio_commands", "Commands that somebody handles."), calls.commands);
+  one(family("memio_calls_under_way", "Calls of commands that are not answered yet."), calls.calls);
+  one(family("memio_calls", "Calls of commands so far.", counter), broker.commands().calls_so_far());
+  one(family("memio_listeners", "Connections that listen to topics."), broker.topics().listeners());
+  one(family("memio_emits", "Messages that were emitted.", counter), broker.topics().emitted());
+  one(family("memio_deliveries", "Calls, answers and messages that were delivered.", counter),
+      totals.counts.deliveries);
+  one(family("memio_lost_messages", "Messages that were dropped because too many waited for a listener.", counter),
+      totals.counts.lost);
 }
 
 void collect_users(Broker& broker, std::vector<MetricFamily>& to) {
@@ -60,7 +70,11 @@ void collect_users(Broker& broker, std::vector<MetricFamily>& to) {
       {Resource::fds, "memio_user_fds", "Descriptors that were sent and not received"},
       {Resource::queued_bytes, "memio_user_queued_bytes", "Answers and events that were not read"},
       {Resource::connections, "memio_user_connections", "Connections, scoped ones too"},
-      {Resource::watches, "memio_user_watches", "Watches"}};
+      {Resource::watches, "memio_user_watches", "Watches"},
+      {Resource::commands, "memio_user_commands", "Commands that are handled"},
+      {Resource::listens, "memio_user_listens", "Patterns of topics that are listened to"},
+      {Resource::calls, "memio_user_calls", "Calls of commands that are not answered yet"},
+      {Resource::mail_bytes, "memio_user_mail_bytes", "Calls, answers and messages on their way"}};
   const auto accounts = broker.accounts().all();
   for (const auto& [resource, name, what] : all) {
     auto used = family(name, std::string(what) + ".");

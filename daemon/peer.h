@@ -20,6 +20,8 @@ class Peer {
   [[nodiscard]] uid_t uid() const noexcept { return uid_; }
   // Nothing if the process has ended, or if the kernel cannot tell which it is.
   [[nodiscard]] std::optional<pid_t> pid() const noexcept;
+  // Becomes readable when the process of pid() ends.
+  [[nodiscard]] int process_fd() const noexcept { return process_.get(); }
 
  private:
   uid_t uid_ = 0;

@@ -166,6 +166,9 @@ Result<void> Region::map_files() {
       map_shared<format::Directory>(region_.get(), spec_.geometry.directory_offset(), page_size(), !sealed_);
   if (!directory) return fail(std::move(directory.error()));
   directory_ = *directory;
+  struct stat status {};
+  if (::fstat(region_.get(), &status) != 0) return no_resources("looking at shared memory");
+  memory_file_ = {status.st_dev, status.st_ino};
   auto table = map_shared<format::LeaseTable>(leases_.get(), 0, format::lease_table_size(spec_.cells));
   if (!table) return fail(std::move(table.error()));
   lease_table_ = *table;

@@ -93,6 +93,13 @@ class Region {
   [[nodiscard]] bool has_unclaimed() const noexcept;
   // The time for claims is over: clears the cells that nobody claimed.
   void clear_unclaimed() noexcept;
+  // Its memory file.
+  struct File {
+    dev_t device = 0;
+    ino_t inode = 0;
+    bool operator==(const File&) const = default;
+  };
+  [[nodiscard]] const File& memory_file() const noexcept { return memory_file_; }
   // Whether these are the same files.
   [[nodiscard]] bool is_same_memory(const Fds& fds) const noexcept;
 
@@ -171,6 +178,7 @@ class Region {
   uid_t owner_ = 0;
   Cost cost_;
   UniqueFd region_;
+  File memory_file_;
   UniqueFd leases_;
   UniqueFd doorbell_;
   format::Directory* directory_ = nullptr;     // one page

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "registry.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "memio/region_name.h"
@@ -61,6 +63,7 @@ Result<void> Registry::check_size(const Result<Geometry>& geometry) const {
 
 void Registry::add(const std::shared_ptr<Region>& region) {
   regions_.emplace(region->name(), region);
+  note_memory(region);
   if (on_change_) on_change_(region, Change::created);
 }
 
@@ -113,10 +116,7 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   (*region)->set_generation(may_be_given_back(noted.generation) ? noted.generation : ++last_generation_);
   (*region)->set_cost(payer.uid(), std::move(*cost));
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
-  if (noted.removed)
-    add_removed(*region);
-  else
-    add(*region);
+  add_back(*region, noted.removed);
   return region;
 }
 
@@ -128,9 +128,26 @@ bool Registry::may_be_given_back(std::uint64_t generation) const {
          std::ranges::none_of(removed_, has_it, [](const auto& weak) { return weak.lock(); });
 }
 
-void Registry::add_removed(const std::shared_ptr<Region>& region) {
+void Registry::add_back(const std::shared_ptr<Region>& region, bool removed) {
+  if (!removed) return add(region);
   std::erase_if(removed_, [](const auto& weak) { return weak.expired(); });
   removed_.push_back(region);
+  note_memory(region);
+}
+
+void Registry::note_memory(const std::shared_ptr<Region>& region) {
+  by_inode_.insert_or_assign(region->memory_file().inode, region);
+  if (by_inode_.size() < sweep_at_) return;
+  std::erase_if(by_inode_, [](const auto& entry) { return entry.second.expired(); });
+  sweep_at_ = std::max<std::size_t>(sweep_at_, 2 * by_inode_.size());
+}
+
+std::shared_ptr<Region> Registry::find_by_memory(int fd) const {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return nullptr;
+  const auto found = by_inode_.find(status.st_ino);
+  const auto region = found == by_inode_.end() ? nullptr : found->second.lock();
+  return region && region->memory_file() == Region::File{status.st_dev, status.st_ino} ? region : nullptr;
 }
 
 Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Region::Fds fds, Account& payer,
@@ -148,10 +165,7 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
   (*region)->set_unused_since(record.unused_since);
   start_after(record.spec.generation);
   before_added(**region);
-  if (record.nameless)
-    add_removed(*region);
-  else
-    add(*region);
+  add_back(*region, record.nameless);
   return region;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "broker_limits.h"
 #include "ledger.h"
@@ -34,6 +35,8 @@ class Registry {
                                           const std::function<void(Region&)>& before_added);
   // The region of these files, by its name or among those that came back without one; else null.
   [[nodiscard]] std::shared_ptr<Region> find_same(const std::string& name, const Region::Fds& fds) const;
+  // The region whose memory file this descriptor is, also if it was removed and is still open; else null.
+  [[nodiscard]] std::shared_ptr<Region> find_by_memory(int fd) const;
   // Generations go on after this one. Before any region is created.
   void start_after(std::uint64_t generation) noexcept {
     first_generation_ = last_generation_ = std::max(last_generation_, generation);
@@ -52,13 +55,17 @@ class Registry {
   Result<void> check_name_is_free(const std::string& name) const;
   Result<void> check_size(const Result<Geometry>& geometry) const;
   void add(const std::shared_ptr<Region>& region);
-  void add_removed(const std::shared_ptr<Region>& region);
+  void note_memory(const std::shared_ptr<Region>& region);
+  // One that an earlier memiod had: under its name, unless it had lost that.
+  void add_back(const std::shared_ptr<Region>& region, bool removed);
   // Whether a region may have the generation that it had with an earlier memiod.
   [[nodiscard]] bool may_be_given_back(std::uint64_t generation) const;
 
   const Limits& limits_;
   std::map<std::string, std::shared_ptr<Region>, std::less<>> regions_;
-  std::vector<std::weak_ptr<Region>> removed_;  // those that came back
+  std::vector<std::weak_ptr<Region>> removed_;                 // those that came back
+  std::unordered_map<ino_t, std::weak_ptr<Region>> by_inode_;  // of its memory file
+  std::size_t sweep_at_ = 64;                                  // how many make those that are gone worth forgetting
   std::uint64_t first_generation_ = 0;
   std::uint64_t last_generation_ = 0;
   OnChange on_change_;

@@ -132,7 +132,8 @@ std::unique_ptr<Record> Store::keep(const Region& region) {
                              .region_inode = inode_of(region.fds()[0]),
                              .leases_inode = inode_of(region.fds()[1]),
                              .taken = region.taken(),
-                             .creator_cell = region.creator_cell()});
+                             .creator_cell = region.creator_cell(),
+                             .owner = region.owner()});
   if (!index) {
     log_warning("the region {} would not come back after a restart: {}", region.name(), index.error().text());
     return nullptr;

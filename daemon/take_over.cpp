@@ -72,14 +72,14 @@ class Talk {
 std::string call(bool commit) {
   TakeOverParameters parameters{.version = hand_over_version};
   if (commit) parameters.commit = true;
-  return encode(Call{
-      .method = std::string(protocol::take_over_method), .parameters = protocol::to_json(parameters), .more = !commit});
+  return encode(
+      WrittenCall{.method = protocol::take_over_method, .parameters = protocol::to_text(parameters), .more = !commit});
 }
 
 std::string answer(std::optional<std::string> name, std::size_t fds) {
   TakeOverReply reply{.version = hand_over_version, .name = std::move(name)};
   for (std::size_t i = 0; i < fds; ++i) reply.file_descriptors.push_back(i);
-  return encode(Reply{.parameters = protocol::to_json(reply), .continues = reply.name.has_value()});
+  return encode(WrittenReply{.parameters = protocol::to_text(reply), .continues = reply.name.has_value()});
 }
 
 Result<UniqueFd> connect_to(const std::string& path) {

@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -12,8 +11,8 @@ namespace memio::broker {
 
 namespace {
 
-// Of a round, from the epoll and from the queue each.
-constexpr std::size_t most_turns = 64;
+// Of a round, from the queue; as many as can be from the epoll.
+constexpr std::size_t most_turns = EventLoop::most_ready;
 
 // How exactly sleepers are woken.
 constexpr std::chrono::milliseconds tick{10};
@@ -23,25 +22,18 @@ constexpr std::uint32_t hung_up = EPOLLHUP | EPOLLERR;
 }  // namespace
 
 Result<std::unique_ptr<Turns>> Turns::make(EventLoop& loop) {
-  std::unique_ptr<Turns> turns(new Turns());
-  turns->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  if (!turns->epoll_.valid()) return fail_errno(errno, "making an epoll for the connections");
-  auto ready = loop.add_io(turns->epoll_.get(), EPOLLIN, [t = turns.get()](std::uint32_t) { t->round(); });
-  if (!ready) return fail(std::move(ready.error()));
-  auto soon = loop.add_deferred([t = turns.get()] { t->round(); });
-  if (!soon) return fail(std::move(soon.error()));
+  std::unique_ptr<Turns> turns(new Turns(loop));
   auto clock = loop.add_timer([t = turns.get()] { t->wake_sleepers(); }, std::chrono::milliseconds(1));
   if (!clock) return fail(std::move(clock.error()));
-  turns->ready_ = std::move(*ready);
-  turns->soon_ = std::move(*soon);
   turns->clock_ = std::move(*clock);
+  loop.on_ready([t = turns.get()](std::span<const epoll_event> ready) { return t->round(ready); });
   return turns;
 }
 
 Result<Turns::Seat> Turns::join(int fd, OnTurn on_turn) {
   const auto id = ++last_id_;
   epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+  if (::epoll_ctl(loop_.epoll_fd(), EPOLL_CTL_ADD, fd, &event) != 0)
     return fail_errno(errno, "waiting for what a connection sends");
   members_.emplace(
       id,
@@ -52,7 +44,7 @@ Result<Turns::Seat> Turns::join(int fd, OnTurn on_turn) {
 
 void Turns::leave(std::uint64_t id) noexcept {
   const auto found = members_.find(id);
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, found->second.fd, nullptr);
+  ::epoll_ctl(loop_.epoll_fd(), EPOLL_CTL_DEL, found->second.fd, nullptr);
   // What is left of it in again_ and sleepers_ finds nobody there.
   members_.erase(found);
 }
@@ -61,7 +53,7 @@ void Turns::update(std::uint64_t id, Member& member) noexcept {
   const std::uint32_t events = member.asleep ? 0 : member.wanted;
   if (member.registered == events) return;
   epoll_event event{.events = events, .data = {.u64 = id}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, member.fd, &event) == 0) member.registered = events;
+  if (::epoll_ctl(loop_.epoll_fd(), EPOLL_CTL_MOD, member.fd, &event) == 0) member.registered = events;
 }
 
 void Turns::want(std::uint64_t id, std::uint32_t events) noexcept {
@@ -75,7 +67,7 @@ void Turns::again(std::uint64_t id) {
   if (member.queued || member.asleep) return;
   member.queued = true;
   again_.push_back(id);
-  soon_.run_soon();
+  loop_.call_again();
 }
 
 void Turns::sleep(std::uint64_t id, Clock::duration time) {
@@ -105,9 +97,7 @@ void Turns::wake_sleepers() {
   start_clock();
 }
 
-void Turns::round() {
-  std::array<epoll_event, most_turns> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+bool Turns::round(std::span<const epoll_event> ready) {
   std::vector<std::uint64_t> due;
   while (!again_.empty() && due.size() < most_turns) {
     const auto found = members_.find(again_.front());
@@ -117,8 +107,7 @@ void Turns::round() {
     }
     again_.pop_front();
   }
-  for (int i = 0; i < count; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
+  for (const auto& event : ready) {
     const std::uint64_t id = event.data.u64;  // an epoll_event is packed: nothing may refer into it
     Member& member = members_.at(id);
     member.ready = event.events;
@@ -126,7 +115,7 @@ void Turns::round() {
     if (!member.queued && std::ranges::find(due, id) == due.end()) due.push_back(id);
   }
   for (const auto id : due) take_turn(id);
-  if (!again_.empty()) soon_.run_soon();
+  return !again_.empty();
 }
 
 void Turns::take_turn(std::uint64_t id) {

@@ -4,10 +4,10 @@
 // Whose turn it is. Sessions are dispatched one after the other, each for a bounded piece of work, however much they
 // have to do and however many there are.
 //
-// They have an epoll of their own. sd-event asks its epoll anew before each callback and is told of all sockets that
-// are ready, so with n busy sessions in it a round of them would cost n squared. And a session that has read more than
-// it may handle in one turn wants another although its socket says nothing: those wait in a queue. A round takes a
-// bounded number from each; between rounds the loop's other sources have their turn.
+// Their sockets are in the loop's epoll and not in sd-event's. sd-event asks its epoll anew before each callback and is
+// told of all sockets that are ready, so with n busy sessions in it a round of them would cost n squared. And a session
+// that has read more than it may handle in one turn wants another although its socket says nothing: those wait in a
+// queue. A round takes a bounded number from each; between rounds the loop's other sources have their turn.
 
 #include <chrono>
 #include <cstdint>
@@ -58,6 +58,7 @@ class Turns {
 
   // Error: system.
   static Result<std::unique_ptr<Turns>> make(EventLoop& loop);
+  ~Turns() { loop_.on_ready({}); }
   Turns(const Turns&) = delete;
   Turns& operator=(const Turns&) = delete;
 
@@ -75,7 +76,7 @@ class Turns {
     bool asleep = false;
   };
 
-  Turns() = default;
+  explicit Turns(EventLoop& loop) : loop_(loop) {}
   void leave(std::uint64_t id) noexcept;
   void want(std::uint64_t id, std::uint32_t events) noexcept;
   void again(std::uint64_t id);
@@ -83,18 +84,16 @@ class Turns {
   void wake_sleepers();
   void start_clock();
   void update(std::uint64_t id, Member& member) noexcept;
-  void round();
+  // True if another round is wanted at once.
+  bool round(std::span<const epoll_event> ready);
   void take_turn(std::uint64_t id);
 
-  UniqueFd epoll_;
+  EventLoop& loop_;
   std::unordered_map<std::uint64_t, Member> members_;
   std::uint64_t last_id_ = 0;
   std::deque<std::uint64_t> again_;
   std::multimap<Clock::time_point, std::uint64_t> sleepers_;
-  // Last, so gone before what their callbacks use.
-  EventSource ready_;
-  EventSource soon_;
-  EventSource clock_;
+  EventSource clock_;  // last, so gone before what its callback uses
 };
 
 }  // namespace memio::broker

@@ -9,13 +9,13 @@ _memioctl_regions() {
 }
 
 _memioctl() {
-  local commands="list stat watch create put get shrink rm sessions metrics"
+  local commands="list stat watch create put get shrink rm call handle emit listen sessions metrics"
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command="" socket_path="" words=0 offers="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
       --socket) socket_path=${COMP_WORDS[++i]} ;;
-      --slots | --layout | --lifetime | --shrink-after | --count | -o | --output) ((++i)) ;;
+      --slots | --layout | --lifetime | --shrink-after | --count | --timeout | -o | --output) ((++i)) ;;
       # put has a --version with a number; memioctl by itself has one without.
       --version) [[ ! $command ]] || ((++i)) ;;
       -?*) ;;
@@ -28,7 +28,7 @@ _memioctl() {
     --socket | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
     --layout) mapfile -t COMPREPLY < <(compgen -W "memio64 memio24" -- "$word") && return ;;
     --lifetime) mapfile -t COMPREPLY < <(compgen -W "persistent linger" -- "$word") && return ;;
-    --slots | --shrink-after | --count) return ;;
+    --slots | --shrink-after | --count | --timeout) return ;;
     --version) [[ ! $command ]] || return ;;
   esac
 
@@ -37,9 +37,11 @@ _memioctl() {
     case $command in
       "") offers+=" --version" ;;
       create) offers+=" --slots --layout --lifetime --huge-pages --shrink-after" ;;
-      put) offers+=" --version --create" ;;
-      get) offers+=" --output" ;;
+      put) offers+=" --version --create --stream" ;;
+      get) offers+=" --output --stream" ;;
       watch) offers+=" --versions --count" ;;
+      call) offers+=" --timeout" ;;
+      handle | listen) offers+=" --count" ;;
       metrics) offers+=" --openmetrics" ;;
     esac
   elif [[ ! $command ]]; then
@@ -47,7 +49,7 @@ _memioctl() {
   elif [[ $command == put && $words == 1 ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
     return
-  elif [[ $command != @(create|sessions|metrics) && $words == 0 ]]; then
+  elif [[ $command != @(create|sessions|metrics|call|handle|emit|listen) && $words == 0 ]]; then
     offers=$(_memioctl_regions "$socket_path")
   fi
   mapfile -t COMPREPLY < <(compgen -W "$offers" -- "$word")

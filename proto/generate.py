@@ -7,7 +7,8 @@
     generate.py INTERFACE.varlink --markdown        the reference tables, on standard output
 
 The interface file is the only definition of the protocol; everything else is made from it. Only the parts of
-Varlink's grammar that our interfaces use are read: named types, enums, `?` and `[]`; no inline structs, no maps.
+Varlink's grammar that our interfaces use are read: named types, enums, `object`, `?` and `[]`; no inline structs, no
+maps. An `object` is any JSON value: its text in C++, `unknown` in TypeScript.
 """
 
 import argparse
@@ -140,7 +141,7 @@ def snake(name):
     return re.sub(r"(?<=[a-z])([A-Z])", lambda m: "_" + m.group(1).lower(), name)
 
 
-CPP_TYPES = {"string": "std::string", "int": "std::uint64_t", "bool": "bool"}
+CPP_TYPES = {"string": "std::string", "int": "std::uint64_t", "bool": "bool", "object": "JsonText"}
 
 
 def cpp_type(t, enums):
@@ -154,6 +155,8 @@ def cpp(name, items, text, out):
     enums = [i for i in items if i.kind == "enum"]
     header = "// Made by proto/generate.py from the interface definition: change that, not this.\n#pragma once\n\n"
     body = header + "#include <cstdint>\n#include <optional>\n#include <string>\n#include <vector>\n\n"
+    if any(f.type.name == "object" for _, _, fields in structs(items) for f in fields):
+        body += '#include "memio/json_text.h"\n\n'
     body += "namespace memio::protocol {\n"
     for item in enums:
         body += "\n" + comment(item.doc, "//") + f"enum class {item.name} : std::uint8_t {{ {', '.join(item.fields)} }};\n"
@@ -178,23 +181,24 @@ def cpp(name, items, text, out):
         body += f"\ntemplate <>\nstruct EnumNames<{item.name}> {{\n  static constexpr std::array names = {{"
         body += ", ".join(f'std::string_view("{n}")' for n in item.fields) + "};\n};\n"
     for struct, _, _ in structs(items):
-        body += f"\nvoid write_fields(Json& json, const {struct}& value);\nvoid read_fields(FieldReader& reader, {struct}& value);\n"
+        body += f"\nvoid write_fields(FieldWriter& writer, const {struct}& value);\nvoid read_fields(FieldReader& reader, {struct}& value);\n"
     body += "\n}  // namespace memio::protocol\n"
     (out / "protocol_json.h").write_text(body)
 
     body = header.replace("#pragma once\n\n", "") + '#include "memio/protocol_json.h"\n\nnamespace memio::protocol {\n\n'
     body += f'const std::string_view interface_description = R"varlink({text})varlink";\n'
     for struct, _, fields in structs(items):
-        value, reader = ("value", "reader") if fields else ("", "")
-        body += f"\nvoid write_fields(Json& {'json' if fields else ''}, const {struct}& {value}) {{\n"
-        body += "".join(f'  write_field(json, "{f.name}", value.{snake(f.name)});\n' for f in fields) + "}\n"
+        value, reader, writer = ("value", "reader", "writer") if fields else ("", "", "")
+        body += f"\nvoid write_fields(FieldWriter& {writer}, const {struct}& {value}) {{\n"
+        by_name = sorted(fields, key=lambda f: f.name)
+        body += "".join(f'  writer.write("{f.name}", value.{snake(f.name)});\n' for f in by_name) + "}\n"
         body += f"void read_fields(FieldReader& {reader}, {struct}& {value}) {{\n"
         body += "".join(f'  reader.read("{f.name}", value.{snake(f.name)});\n' for f in fields) + "}\n"
     body += "\n}  // namespace memio::protocol\n"
     (out / "protocol_json.cpp").write_text(body)
 
 
-TS_TYPES = {"string": "string", "int": "number", "bool": "boolean"}
+TS_TYPES = {"string": "string", "int": "number", "bool": "boolean", "object": "unknown"}
 
 
 def typescript(name, items):

@@ -25,6 +25,12 @@ typedef struct memio_region memio_region;
 typedef struct memio_snapshot memio_snapshot;
 typedef struct memio_watcher memio_watcher;
 typedef struct memio_list memio_list;
+typedef struct memio_attachments memio_attachments;
+typedef struct memio_answer memio_answer;
+typedef struct memio_pending memio_pending;
+typedef struct memio_handler memio_handler;
+typedef struct memio_incoming memio_incoming;
+typedef struct memio_listener memio_listener;
 typedef struct memio_stream_writer memio_stream_writer;
 typedef struct memio_stream_reader memio_stream_reader;
 typedef struct memio_chunk memio_chunk;
@@ -51,14 +57,23 @@ enum memio_error {
   MEMIO_PROTOCOL = -18, /* memiod refused the call itself, or answered with nonsense */
   MEMIO_SYSTEM = -19,   /* see memio_error_errno() */
   MEMIO_INVALID_SHRINK_AFTER = -20,
-  MEMIO_ABORTED = -21,  /* the other side of a stream gave it up; the message is its reason */
-  MEMIO_PEER_GONE = -22 /* the other side of a stream is gone */
+  MEMIO_ABORTED = -21,   /* the other side of a stream gave it up; the message is its reason */
+  MEMIO_PEER_GONE = -22, /* the other side of a stream is gone */
+  MEMIO_NO_SUCH_COMMAND = -23,
+  MEMIO_COMMAND_EXISTS = -24,
+  MEMIO_COMMAND_FAILED = -25, /* see memio_error_rejection() */
+  MEMIO_HANDLER_GONE = -26,
+  MEMIO_CALL_CANCELLED = -27,
+  MEMIO_CALL_TIMED_OUT = -28
 };
 
 /* Of this thread's last failed call. The text is valid until the next one. */
 MEMIO_EXPORT const char* memio_error_message(void);
 MEMIO_EXPORT const char* memio_error_name(void); /* such as "io.memio.NoSuchRegion" */
 MEMIO_EXPORT int memio_error_errno(void);        /* 0 if the kernel gave none */
+/* With MEMIO_COMMAND_FAILED: the handler's own name for what went wrong, and what else it said, as JSON; else NULL. */
+MEMIO_EXPORT const char* memio_error_rejection(void);
+MEMIO_EXPORT const char* memio_error_details(void);
 
 enum memio_access { MEMIO_READ = 0, MEMIO_WRITE = 1 };
 enum memio_layout { MEMIO_LAYOUT_64 = 0, MEMIO_LAYOUT_24 = 1 };
@@ -131,16 +146,21 @@ enum memio_event_kind {
   MEMIO_DISCONNECTED_EVENT = 2,
   MEMIO_RECONNECTED = 3,
   MEMIO_STREAM_READABLE = 4, /* memio_stream_reader_next() has something, or the stream has ended */
-  MEMIO_STREAM_WRITABLE = 5  /* memio_stream_writer_begin() has room, or the stream has ended */
+  MEMIO_STREAM_WRITABLE = 5, /* memio_stream_writer_begin() has room, or the stream has ended */
+  MEMIO_CALL_ARRIVED = 6,
+  MEMIO_CALL_CANCELLED_EVENT = 7,
+  MEMIO_MESSAGE_ARRIVED = 8,
+  MEMIO_CALL_ANSWERED = 9
 };
 struct memio_event {
-  uint64_t token; /* what the caller gave to memio_..._subscribe or memio_watch */
+  uint64_t token; /* what the caller gave to memio_..._subscribe, memio_watch, memio_handle and so on */
   enum memio_event_kind kind;
 };
 
 /* One descriptor for everything, borrowed: wait for it to be readable, level-triggered, and call memio_dispatch(). */
 MEMIO_EXPORT int memio_get_fd(const memio_client* client);
-/* Handles what has come without blocking; writes up to `capacity` events and returns how many. */
+/* Handles what has come without blocking; writes up to `capacity` events and returns how many. If that are as many,
+ * there may be more: call it again. */
 MEMIO_EXPORT size_t memio_dispatch(memio_client* client, struct memio_event* events, size_t capacity);
 /* The same after waiting; the number of events, 0 if the time ran out, or an error. */
 MEMIO_EXPORT int memio_wait(memio_client* client, struct memio_event* events, size_t capacity, int64_t timeout);
@@ -273,6 +293,81 @@ MEMIO_EXPORT int memio_watch(memio_client* client, const char* pattern, int vers
 /* 1 if there was an event, 0 if none is there now, or an error. */
 MEMIO_EXPORT int memio_watcher_next(memio_watcher* watcher, struct memio_watch_event* event);
 MEMIO_EXPORT void memio_watcher_free(memio_watcher* watcher);
+
+/* --- commands and messages ---
+ *
+ * Small things, as JSON texts (NULL: null). What is not small goes beside them, as attachments, and the JSON says where
+ * it belongs: {"$region": i}, {"$bytes": i} and {"$descriptor": i} stand for attachment i, counted from 0.
+ */
+
+MEMIO_EXPORT int memio_attachments_new(memio_attachments** attachments);
+MEMIO_EXPORT void memio_attachments_free(memio_attachments* attachments);
+/* A copy of the bytes, which nobody can change any more. */
+MEMIO_EXPORT int memio_attachments_add_bytes(memio_attachments* attachments, const void* data, size_t length);
+/* Whoever gets the region has it open too; for writing if it is open here for writing and not exclusive. */
+MEMIO_EXPORT int memio_attachments_add_region(memio_attachments* attachments, const memio_region* region);
+/* Any descriptor but a socket; takes it over even if it fails. */
+MEMIO_EXPORT int memio_attachments_add_fd(memio_attachments* attachments, int fd);
+MEMIO_EXPORT size_t memio_attachments_length(const memio_attachments* attachments);
+MEMIO_EXPORT int memio_attachments_is_region(const memio_attachments* attachments, size_t index);
+/* Valid as long as the attachments; MEMIO_CORRUPT if somebody could still change them. */
+MEMIO_EXPORT int memio_attachments_get_bytes(memio_attachments* attachments, size_t index, const void** data,
+                                             size_t* length);
+/* The caller's from now on. */
+MEMIO_EXPORT int memio_attachments_take_region(memio_attachments* attachments, size_t index, memio_region** region);
+MEMIO_EXPORT int memio_attachments_take_fd(memio_attachments* attachments, size_t index, int* fd);
+
+/* Calls a command and waits for the answer; memiod ends the call after `timeout`. Takes what is in `attachments`, which
+ * may be NULL and remains the caller's to free. */
+MEMIO_EXPORT int memio_call(memio_client* client, const char* name, const char* arguments, int64_t timeout,
+                            memio_attachments* attachments, memio_answer** answer);
+MEMIO_EXPORT const char* memio_answer_result(const memio_answer* answer);
+MEMIO_EXPORT memio_attachments* memio_answer_attachments(memio_answer* answer); /* borrowed */
+MEMIO_EXPORT void memio_answer_free(memio_answer* answer);
+
+/* The same without waiting: memio_dispatch() tells `token` (MEMIO_CALL_ANSWERED), then there is something to take. */
+MEMIO_EXPORT int memio_call_begin(memio_client* client, const char* name, const char* arguments, int64_t timeout,
+                                  memio_attachments* attachments, uint64_t token, memio_pending** pending);
+/* Once: 1 and the answer, 0 if there is none yet, or why there is none. */
+MEMIO_EXPORT int memio_pending_take(memio_pending* pending, memio_answer** answer);
+/* The answer is MEMIO_CALL_CANCELLED, unless there is one already. */
+MEMIO_EXPORT void memio_pending_cancel(memio_pending* pending);
+/* The call goes on, and nobody hears of its answer. */
+MEMIO_EXPORT void memio_pending_free(memio_pending* pending);
+
+/* Handles a command until it is freed; memio_dispatch() tells `token` of calls (MEMIO_CALL_ARRIVED). */
+MEMIO_EXPORT int memio_handle(memio_client* client, const char* name, uint64_t token, memio_handler** handler);
+MEMIO_EXPORT void memio_handler_free(memio_handler* handler);
+/* 1 and a call, 0 if none is there now, or an error. */
+MEMIO_EXPORT int memio_handler_next(memio_handler* handler, memio_incoming** call);
+/* The same after waiting: 1, or an error, MEMIO_TIMED_OUT if the time ran out. */
+MEMIO_EXPORT int memio_handler_wait(memio_handler* handler, int64_t timeout, memio_incoming** call);
+MEMIO_EXPORT const char* memio_incoming_name(const memio_incoming* call);
+MEMIO_EXPORT const char* memio_incoming_arguments(const memio_incoming* call);
+MEMIO_EXPORT memio_attachments* memio_incoming_attachments(memio_incoming* call); /* borrowed */
+/* Whether nobody waits for the answer any more. */
+MEMIO_EXPORT int memio_incoming_cancelled(const memio_incoming* call);
+/* One of the two, once, at any time. */
+MEMIO_EXPORT int memio_incoming_answer(memio_incoming* call, const char* result, memio_attachments* attachments);
+MEMIO_EXPORT int memio_incoming_reject(memio_incoming* call, const char* error, const char* message,
+                                       const char* details);
+/* Without an answer it is rejected as "Unanswered". */
+MEMIO_EXPORT void memio_incoming_free(memio_incoming* call);
+
+/* Sends a message to all who listen to the topic. */
+MEMIO_EXPORT int memio_emit(memio_client* client, const char* topic, const char* payload);
+struct memio_message {
+  const char* topic; /* as payload: valid until the next message is taken */
+  const char* payload;
+  uint64_t lost; /* how many were dropped before it, because too many waited */
+};
+/* Listens to topics until it is freed; memio_dispatch() tells `token` of messages (MEMIO_MESSAGE_ARRIVED). */
+MEMIO_EXPORT int memio_listen(memio_client* client, const char* pattern, uint64_t token, memio_listener** listener);
+MEMIO_EXPORT void memio_listener_free(memio_listener* listener);
+/* 1 and a message, 0 if none is there now, or an error. */
+MEMIO_EXPORT int memio_listener_next(memio_listener* listener, struct memio_message* message);
+/* The same after waiting: 1, or an error, MEMIO_TIMED_OUT if the time ran out. */
+MEMIO_EXPORT int memio_listener_wait(memio_listener* listener, int64_t timeout, struct memio_message* message);
 
 #ifdef __cplusplus
 }

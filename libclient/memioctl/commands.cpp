@@ -3,46 +3,17 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
+#include "file.h"
+#include "stream.h"
+
 namespace memio::ctl {
 
 namespace {
-
-Result<UniqueFd> open_file(const std::string& path, int flags) {
-  const bool standard = path == "-";
-  const int standard_fd = (flags & O_ACCMODE) == O_RDONLY ? STDIN_FILENO : STDOUT_FILENO;
-  UniqueFd fd(standard ? ::fcntl(standard_fd, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), flags | O_CLOEXEC, 0666));
-  if (!fd.valid()) return fail_errno(errno, "cannot open " + path);
-  return fd;
-}
-
-// Fills `to` from a file, as far as it goes. Returns how much there was.
-Result<std::size_t> read_full(int fd, std::span<std::byte> to, const std::string& path) {
-  std::size_t done = 0;
-  while (done < to.size()) {
-    const ssize_t n = ::read(fd, to.data() + done, to.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(errno, "cannot read " + path);
-    if (n == 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  return done;
-}
-
-Result<void> write_full(int fd, std::span<const std::byte> from, const std::string& path) {
-  while (!from.empty()) {
-    const ssize_t n = ::write(fd, from.data(), from.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(errno, "cannot write " + path);
-    from = from.subspan(static_cast<std::size_t>(n));
-  }
-  return {};
-}
 
 // All of a file whose size nobody knows beforehand.
 Result<std::vector<std::byte>> read_all(int fd, const std::string& path) {
@@ -108,6 +79,7 @@ Result<void> stat(Client& client, const std::string& name, Output& output) {
 }
 
 Result<void> put(Client& client, const PutOptions& options, Output& output) {
+  if (options.stream) return put_stream(client, options, output);
   auto file = open_file(options.file, O_RDONLY);
   if (!file) return fail(std::move(file.error()));
   struct stat status {};
@@ -129,14 +101,15 @@ Result<void> put(Client& client, const PutOptions& options, Output& output) {
   return {};
 }
 
-Result<void> get(Client& client, const GetOptions& options, Output&) {
+Result<void> get(Client& client, const GetOptions& options, Output& output) {
+  if (options.stream) return get_stream(client, options, output);
   auto region = client.open(options.name, Access::read);
   if (!region) return fail(std::move(region.error()));
   auto snapshot = region->read();
   if (!snapshot) return fail(std::move(snapshot.error()));
   auto file = open_file(options.file, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file) return fail(std::move(file.error()));
-  return write_full(file->get(), snapshot->data(), options.file == "-" ? "standard output" : options.file);
+  return write_full(file->get(), snapshot->data(), output_name(options.file));
 }
 
 Result<void> watch(Client& client, const WatchOptions& options, Output& output) {

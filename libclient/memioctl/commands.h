@@ -21,10 +21,12 @@ struct PutOptions {
   std::string file;  // "-" is standard input
   std::optional<std::uint64_t> version;
   bool create = false;
+  bool stream = false;  // to one who gets it, as a stream
 };
 struct GetOptions {
   std::string name;
   std::string file = "-";  // "-" is standard output
+  bool stream = false;     // from one who puts it, as a stream
 };
 struct WatchOptions {
   std::string pattern;

@@ -2,13 +2,14 @@
 // memioctl's command line.
 //
 // Exit codes, for scripts: 0 it went well; 1 memiod refused or something failed; 2 the command line is wrong; 3 memiod
-// cannot be reached; 4 there is no such region.
+// cannot be reached; 4 there is no such region or command.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <map>
 
 #include "commands.h"
+#include "mail_commands.h"
 
 namespace memio::ctl {
 namespace {
@@ -22,6 +23,10 @@ struct Arguments {
   PutOptions put;
   GetOptions get;
   WatchOptions watch;
+  CallArguments call;
+  HandleArguments handle;
+  EmitArguments emit;
+  ListenArguments listen;
   std::string pattern;
   std::string name;
   bool open_metrics = false;
@@ -57,15 +62,21 @@ void describe_create(CLI::App& app, Arguments& a, Command& command) {
 
 void describe_transfer(CLI::App& app, Arguments& a, Command& command) {
   auto* put_command = app.add_subcommand("put", "Publish a file");
-  put_command->add_option("name", a.put.name, "The region's name")->required()->type_name("NAME");
+  put_command->add_option("name", a.put.name, "The region's name, or the stream's")->required()->type_name("NAME");
   put_command->add_option("file", a.put.file, "The file; - is standard input")->required()->type_name("FILE");
-  put_command->add_option("--version", a.put.version, "The version to publish it under; else the latest + 1");
-  put_command->add_flag("--create", a.put.create, "Make the region, as large as the file, if there is none");
+  auto* version =
+      put_command->add_option("--version", a.put.version, "The version to publish it under; else the latest + 1");
+  auto* create_flag =
+      put_command->add_flag("--create", a.put.create, "Make the region, as large as the file, if there is none");
+  put_command->add_flag("--stream", a.put.stream, "Send it as a stream, of any length, to one who gets it")
+      ->excludes(version)
+      ->excludes(create_flag);
   put_command->callback([&] { command = [&](Client& client, Output& output) { return put(client, a.put, output); }; });
 
   auto* get_command = app.add_subcommand("get", "Write the latest payload to a file or to standard output");
-  get_command->add_option("name", a.get.name, "The region's name")->required()->type_name("NAME");
+  get_command->add_option("name", a.get.name, "The region's name, or the stream's")->required()->type_name("NAME");
   get_command->add_option("-o,--output", a.get.file, "The file; - is standard output")->type_name("FILE");
+  get_command->add_flag("--stream", a.get.stream, "Receive a stream from one who puts it");
   get_command->callback([&] { command = [&](Client& client, Output& output) { return get(client, a.get, output); }; });
 }
 
@@ -109,7 +120,39 @@ void describe_observation(CLI::App& app, Arguments& a, Command& command) {
       [&] { command = [&](Client& client, Output& output) { return metrics(client, a.open_metrics, output); }; });
 }
 
-ExitCode exit_code(const Error& error) { return error.code == Errc::no_such_region ? not_found : failure; }
+void describe_mail(CLI::App& app, Arguments& a, Command& command) {
+  auto* call_command = app.add_subcommand("call", "Call a command and print its answer, which is JSON");
+  call_command->add_option("name", a.call.name, "The command's name")->required()->type_name("NAME");
+  call_command->add_option("json", a.call.json, "Its arguments, as JSON; - is standard input")->type_name("JSON");
+  call_command->add_option("--timeout", a.call.timeout, "Give up after so many milliseconds")->type_name("MS");
+  call_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return call(client, a.call, output); }; });
+
+  auto* handle_command = app.add_subcommand("handle", "Handle a command by running a program for each call");
+  handle_command->add_option("name", a.handle.name, "The command's name")->required()->type_name("NAME");
+  handle_command
+      ->add_option("program", a.handle.program, "Reads the arguments and prints the answer, both JSON; after --")
+      ->required()
+      ->type_name("PROGRAM");
+  handle_command->add_option("--count", a.handle.count, "Stop after so many calls")->type_name("N");
+  handle_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return handle(client, a.handle, output); }; });
+
+  auto* emit_command = app.add_subcommand("emit", "Send a message to all who listen to a topic");
+  emit_command->add_option("topic", a.emit.topic, "The topic")->required()->type_name("TOPIC");
+  emit_command->add_option("json", a.emit.json, "What it says, as JSON; - is standard input")->type_name("JSON");
+  emit_command->callback([&] { command = [&](Client& client, Output&) { return emit(client, a.emit); }; });
+
+  auto* listen_command = app.add_subcommand("listen", "Print messages, until interrupted");
+  listen_command->add_option("pattern", a.listen.pattern, "Of topics; all if not given")->type_name("PATTERN");
+  listen_command->add_option("--count", a.listen.count, "Stop after so many messages")->type_name("N");
+  listen_command->callback(
+      [&] { command = [&](Client& client, Output& output) { return listen(client, a.listen, output); }; });
+}
+
+ExitCode exit_code(const Error& error) {
+  return error.code == Errc::no_such_region || error.code == Errc::no_such_command ? not_found : failure;
+}
 
 int run(int argc, char** argv) {
   Arguments arguments;
@@ -126,6 +169,7 @@ int run(int argc, char** argv) {
   describe_observation(app, arguments, command);
   describe_create(app, arguments, command);
   describe_transfer(app, arguments, command);
+  describe_mail(app, arguments, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -153,6 +153,9 @@ void Output::sessions(std::span<const SessionInfo> sessions) {
                        {"scoped", s.scoped},
                        {"handles", s.handles},
                        {"watches", s.watches},
+                       {"commands", s.commands},
+                       {"listens", s.listens},
+                       {"calls", s.calls},
                        {"regions", s.regions},
                        {"bytes", s.bytes},
                        {"queuedBytes", s.queued_bytes},
@@ -214,6 +217,17 @@ void Output::shrunk(const std::string& name, std::uint64_t freed) {
     to_ << "gave back " << human_size(freed) << " of " << name << '\n';
 }
 
+void Output::streamed(const std::string& name, std::uint64_t bytes, std::chrono::duration<double> time) {
+  const auto seconds = time.count();
+  if (json_) {
+    to_ << Json({{"name", name}, {"length", bytes}, {"seconds", seconds}}).dump(2) << '\n';
+    return;
+  }
+  to_ << name << ": " << human_size(bytes);
+  if (seconds > 0) to_ << ", " << human_size(static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds)) << "/s";
+  to_ << '\n';
+}
+
 void Output::event(const WatchEvent& event) {
   if (json_) {
     Json json = {{"event", word(event.kind)}};
@@ -228,11 +242,36 @@ void Output::event(const WatchEvent& event) {
   to_ << std::endl;
 }
 
-void report(std::ostream& to, const Error& error, bool json) {
-  if (json)
-    to << Json{{"error", error.name()}, {"message", error.text()}}.dump() << '\n';
+void Output::handled(const std::string& command, const std::string& how, int status) {
+  if (json_)
+    to_ << Json{{"command", command}, {"call", how}, {"status", status}}.dump() << std::endl;
   else
+    to_ << command << ' ' << how << (status != 0 ? ", status " + std::to_string(status) : "") << std::endl;
+}
+
+void Output::message(const Message& message) {
+  // The payload is JSON, and printed as it is.
+  if (json_)
+    to_ << "{\"topic\":" << Json(message.topic).dump() << ",\"payload\":" << message.payload
+        << ",\"lost\":" << message.lost << '}' << std::endl;
+  else
+    to_ << (message.lost > 0 ? "(" + std::to_string(message.lost) + " lost)\n" : "") << message.topic << ' '
+        << message.payload << std::endl;
+}
+
+void report(std::ostream& to, const Error& error, bool json) {
+  const auto& rejection = error.rejection;
+  if (!json) {
     to << "memioctl: " << error.text() << '\n';
+    if (rejection) to << "memioctl: the handler calls it " << rejection->error << ' ' << rejection->details << '\n';
+    return;
+  }
+  Json object = {{"error", error.name()}, {"message", error.text()}};
+  if (rejection) {
+    object["rejection"] = rejection->error;
+    if (!rejection->details.empty()) object["details"] = Json::parse(rejection->details, nullptr, false);
+  }
+  to << object.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace memio::ctl

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <ostream>
 #include <span>
 #include <string>
@@ -22,7 +23,11 @@ class Output {
   void text(const std::string& text) { to_ << text; }
   void published(const std::string& name, std::uint64_t sequence, std::uint64_t length);
   void shrunk(const std::string& name, std::uint64_t freed);
+  // A stream's bytes, and how long they took.
+  void streamed(const std::string& name, std::uint64_t bytes, std::chrono::duration<double> time);
   void event(const WatchEvent& event);
+  void handled(const std::string& command, const std::string& how, int status);
+  void message(const Message& message);
 
  private:
   std::ostream& to_;

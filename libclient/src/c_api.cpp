@@ -3,12 +3,14 @@
 
 #include "c_api.h"
 
+#include <poll.h>
+
 #include <array>
+#include <cerrno>
 #include <string>
 
-struct memio_region {
-  memio::Region region;
-};
+#include "deadline.h"
+
 struct memio_snapshot {
   memio::Snapshot snapshot;
 };
@@ -56,6 +58,12 @@ int c_code(Errc code) {
     case Errc::aborted: return MEMIO_ABORTED;
     case Errc::peer_gone: return MEMIO_PEER_GONE;
     case Errc::system: return MEMIO_SYSTEM;
+    case Errc::no_such_command: return MEMIO_NO_SUCH_COMMAND;
+    case Errc::command_exists: return MEMIO_COMMAND_EXISTS;
+    case Errc::command_failed: return MEMIO_COMMAND_FAILED;
+    case Errc::handler_gone: return MEMIO_HANDLER_GONE;
+    case Errc::call_cancelled: return MEMIO_CALL_CANCELLED;
+    case Errc::call_timed_out: return MEMIO_CALL_TIMED_OUT;
     default: return MEMIO_PROTOCOL;
   }
 }
@@ -93,6 +101,15 @@ std::size_t to_c(std::span<const memio::Event> from, memio_event* to) {
   return from.size();
 }
 
+// Adds calls that were answered, as far as there is room.
+std::size_t add_answered(memio_client& client, memio_event* events, std::size_t told, std::size_t capacity) {
+  for (; told < capacity && !client.answered.empty(); ++told) {
+    events[told] = {client.answered.front(), MEMIO_CALL_ANSWERED};
+    client.answered.pop_front();
+  }
+  return told;
+}
+
 }  // namespace
 
 int memio::c_api::report(const Error& error) noexcept {
@@ -114,6 +131,11 @@ const char* memio_error_message(void) {
 }
 const char* memio_error_name(void) { return memio::error_name(last_error.code).data(); }
 int memio_error_errno(void) { return last_error.system_errno; }
+const char* memio_error_rejection(void) { return last_error.rejection ? last_error.rejection->error.c_str() : nullptr; }
+const char* memio_error_details(void) {
+  return last_error.rejection && !last_error.rejection->details.empty() ? last_error.rejection->details.c_str()
+                                                                        : nullptr;
+}
 
 int memio_connect(const char* path, memio_client** client) {
   return guarded([&] { return give(memio::Client::connect(path ? path : ""), client); });
@@ -178,16 +200,24 @@ size_t memio_dispatch(memio_client* client, memio_event* events, size_t capacity
     told = client->client.dispatch(std::span(found).first(std::min(capacity, found.size())));
     return static_cast<int>(MEMIO_OK);
   });
-  return to_c(std::span(found).first(told), events);
+  told = to_c(std::span(found).first(told), events);
+  return add_answered(*client, events, told, capacity);
 }
 
 int memio_wait(memio_client* client, memio_event* events, size_t capacity, int64_t timeout) {
   return guarded([&] {
     std::array<memio::Event, events_at_once> found;
-    auto told = client->client.wait(std::span(found).first(std::min(capacity, found.size())),
-                                    std::chrono::milliseconds(timeout));
-    if (!told) return report(told.error());
-    return static_cast<int>(to_c(std::span(found).first(*told), events));
+    const auto deadline = memio::deadline_in(std::chrono::milliseconds(timeout));
+    for (;;) {
+      // One round at a time: an answer to a call ends the wait without being an event of the C++ API.
+      if (const auto before = add_answered(*client, events, 0, capacity); before > 0) return static_cast<int>(before);
+      pollfd wanted{client->client.get_fd(), POLLIN, 0};
+      if (::poll(&wanted, 1, memio::milliseconds_left(deadline)) < 0 && errno != EINTR)
+        return report(Error{Errc::system, errno, "waiting for memiod"});
+      const auto told = client->client.dispatch(std::span(found).first(std::min(capacity, found.size())));
+      const auto all = add_answered(*client, events, to_c(std::span(found).first(told), events), capacity);
+      if (all > 0 || memio::is_past(deadline)) return static_cast<int>(all);
+    }
   });
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How the functions of memio.h turn results and exceptions into numbers.
+// What the files behind memio.h share: the objects of several of them, and how results and exceptions become numbers.
 
+#include <deque>
 #include <new>
 
 #include "memio.h"
@@ -10,11 +11,16 @@
 
 struct memio_client {
   memio::Client client;
+  // Calls of memio_call_begin() that were answered and not told of yet.
+  std::deque<uint64_t> answered{};
+};
+struct memio_region {
+  memio::Region region;
 };
 
 namespace memio::c_api {
 
-// Keeps the error for memio_error_message(), whose text is only made when somebody asks for it.
+// Keeps the error for memio_error_message(), whose text is only made when somebody asks for it. Returns its number.
 int report(const Error& error) noexcept;
 
 // Runs `body` and turns exceptions, of which there are only those of memory running out, into an error.

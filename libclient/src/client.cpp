@@ -14,11 +14,11 @@ namespace {
 
 using Answer = detail::ClientCore::Answer;
 
-Json create_parameters(std::string_view name, const RegionOptions& options) {
+JsonText create_parameters(std::string_view name, const RegionOptions& options) {
   std::optional<std::uint64_t> shrink_after;
   if (options.shrink_after)
     shrink_after = static_cast<std::uint64_t>(std::max<std::int64_t>(options.shrink_after->count(), 0));
-  return protocol::to_json(protocol::CreateParameters{.name = std::string(name),
+  return protocol::to_text(protocol::CreateParameters{.name = std::string(name),
                                                       .capacity = options.capacity,
                                                       .slots = options.slots,
                                                       .layout = options.layout,
@@ -27,20 +27,22 @@ Json create_parameters(std::string_view name, const RegionOptions& options) {
                                                       .huge_pages = options.huge_pages,
                                                       .shrink_after = shrink_after});
 }
-Json open_parameters(std::string_view name, Access access) {
-  return protocol::to_json(protocol::OpenParameters{std::string(name), access});
+JsonText open_parameters(std::string_view name, Access access) {
+  return protocol::to_text(protocol::OpenParameters{std::string(name), access});
 }
-Json list_parameters(std::string_view pattern) {
+JsonText list_parameters(std::string_view pattern) {
   protocol::ListParameters parameters;
   if (!pattern.empty()) parameters.pattern = std::string(pattern);
-  return protocol::to_json(parameters);
+  return protocol::to_text(parameters);
 }
-Json stat_parameters(std::string_view name) { return protocol::to_json(protocol::StatParameters{std::string(name)}); }
-Json seal_parameters(Region& region) {
-  return protocol::to_json(protocol::SealParameters{RegionAccess::open(region).handle().value_or(0)});
+JsonText stat_parameters(std::string_view name) {
+  return protocol::to_text(protocol::StatParameters{std::string(name)});
 }
-Json remove_parameters(std::string_view name) {
-  return protocol::to_json(protocol::RemoveParameters{std::string(name)});
+JsonText seal_parameters(Region& region) {
+  return protocol::to_text(protocol::SealParameters{RegionAccess::open(region).handle().value_or(0)});
+}
+JsonText remove_parameters(std::string_view name) {
+  return protocol::to_text(protocol::RemoveParameters{std::string(name)});
 }
 
 // The answer's parameters as a struct.
@@ -96,8 +98,13 @@ Result<void> Client::renew(UniqueFd socket) { return core_->renew(std::move(sock
 
 Client::Client(std::shared_ptr<detail::ClientCore> core) noexcept : core_(std::move(core)) {}
 Client::Client(Client&&) noexcept = default;
-Client& Client::operator=(Client&&) noexcept = default;
-Client::~Client() = default;
+Client& Client::operator=(Client&& other) noexcept {
+  std::swap(core_, other.core_);
+  return *this;
+}
+Client::~Client() {
+  if (core_) core_->forget_requests();  // they may hold what holds the core
+}
 
 Result<Region> Client::create(std::string_view name, const RegionOptions& options) {
   auto region =
@@ -119,19 +126,19 @@ Result<RegionState> Client::stat(std::string_view name) {
 }
 Result<std::vector<SessionInfo>> Client::list_sessions() {
   auto reply = read_answer<protocol::ListSessionsReply>(
-      core_->call(protocol::list_sessions_method, protocol::to_json(protocol::ListSessionsParameters{})));
+      core_->call(protocol::list_sessions_method, protocol::to_text(protocol::ListSessionsParameters{})));
   if (!reply) return fail(std::move(reply.error()));
   return std::move(reply->sessions);
 }
 Result<std::vector<MetricFamily>> Client::metrics() {
   auto reply = read_answer<protocol::MetricsReply>(
-      core_->call(protocol::metrics_method, protocol::to_json(protocol::MetricsParameters{})));
+      core_->call(protocol::metrics_method, protocol::to_text(protocol::MetricsParameters{})));
   if (!reply) return fail(std::move(reply.error()));
   return std::move(reply->families).value_or(std::vector<MetricFamily>());
 }
 Result<std::string> Client::open_metrics() {
   auto reply = read_answer<protocol::MetricsReply>(
-      core_->call(protocol::metrics_method, protocol::to_json(protocol::MetricsParameters{.open_metrics = true})));
+      core_->call(protocol::metrics_method, protocol::to_text(protocol::MetricsParameters{.open_metrics = true})));
   if (!reply) return fail(std::move(reply.error()));
   return std::move(reply->open_metrics).value_or("");
 }
@@ -175,7 +182,7 @@ void Client::remove_async(std::string_view name, Done<void> done) {
 
 Result<UniqueFd> Client::open_connection(std::optional<std::vector<Grant>> grants) {
   return read_connection(core_->call(protocol::open_connection_method,
-                                     protocol::to_json(protocol::OpenConnectionParameters{std::move(grants)})));
+                                     protocol::to_text(protocol::OpenConnectionParameters{std::move(grants)})));
 }
 
 Result<Watcher> Client::watch(std::string_view pattern, bool versions, Token token) {
@@ -201,7 +208,7 @@ void Client::watch_async(std::string_view pattern, bool versions, Token token, D
     if (!begun) return done(fail(std::move(begun.error())));
     done(Watcher(std::move(impl)));
   };
-  core_->call_async(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+  core_->call_async(protocol::open_connection_method, protocol::to_text(protocol::OpenConnectionParameters{}),
                     std::move(begin));
 }
 

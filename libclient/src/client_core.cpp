@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "connect.h"
+#include "mail.h"
 #include "watcher.h"
 
 namespace memio::detail {
@@ -23,7 +24,7 @@ constexpr std::size_t events_at_once = 64;
 Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::string path) {
   auto core = std::make_shared<ClientCore>();
   core->path_ = std::move(path);
-  if (auto made = make_nonblocking(socket.get()); !made) return fail(std::move(made.error()));
+  if (auto made = make_blocking(socket.get()); !made) return fail(std::move(made.error()));
   core->channel_.emplace(std::move(socket), client_limits);
   core->epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!core->epoll_.valid()) return fail_errno(errno, "creating an epoll");
@@ -50,23 +51,33 @@ Result<void> ClientCore::poll_add(int fd, std::uint32_t events, std::uint64_t da
 
 // --- calls and answers ---
 
-void ClientCore::send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds) {
+void ClientCore::send(const std::string& call, Pending pending, std::vector<UniqueFd> fds) {
   pending_.push_back(std::move(pending));
-  Call call{std::string(method)};
-  call.parameters = std::move(parameters);
   if (!connected_)
     disconnect(disconnect_reason_);
-  else if (auto sent = channel_->send(encode(call), std::move(fds)); !sent)
+  else if (auto sent = channel_->send(call, std::move(fds)); !sent)
     disconnect(std::move(sent.error()));
   else
-    pump();
+    flush();
 }
 
-Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parameters) {
-  pump();  // to notice that memiod has gone before the call is lost with it
+void ClientCore::look_for_memiod() {
+  pump();  // to notice that memiod has gone before a call is lost with it
   if (!connected_ && can_reconnect()) retry();
+}
+
+Result<ClientCore::Answer> ClientCore::call(std::string_view method, JsonText parameters) {
+  const auto text = encode(WrittenCall{method, std::move(parameters)});
+  if (!connected_ && can_reconnect()) retry();
+  const bool was_connected = connected_;
   own_answer_.reset();
-  send(method, std::move(parameters), {});
+  send(text, {});
+  if (was_connected && !connected_ && channel_->wants_write() && can_reconnect()) {
+    // memiod had gone before, and has not had all of the call.
+    retry();
+    own_answer_.reset();
+    send(text, {});
+  }
   while (!own_answer_)
     if (auto stepped = step(std::nullopt); !stepped) disconnect(std::move(stepped.error()));
   auto answer = std::move(*own_answer_);
@@ -75,6 +86,10 @@ Result<ClientCore::Answer> ClientCore::call(std::string_view method, Json parame
 }
 
 Result<void> ClientCore::step(const Deadline& deadline, int other) {
+  if (connected_ && !deadline && other < 0 && !channel_->wants_write()) {
+    pump(Wait::yes);
+    return {};
+  }
   const short socket_events = connected_ && channel_->wants_write() ? POLLIN | POLLOUT : POLLIN;
   std::array<pollfd, 3> wanted{
       pollfd{connected_ ? channel_->fd() : -1, socket_events, 0}, {retry_timer_.get(), POLLIN, 0}, {other, POLLIN, 0}};
@@ -85,8 +100,8 @@ Result<void> ClientCore::step(const Deadline& deadline, int other) {
   return {};
 }
 
-void ClientCore::call_async(std::string_view method, Json parameters, OnAnswer on_answer) {
-  send(method, std::move(parameters), {.on_answer = std::move(on_answer)});
+void ClientCore::call_async(std::string_view method, JsonText parameters, OnAnswer on_answer) {
+  send(encode(WrittenCall{method, std::move(parameters)}), {.on_answer = std::move(on_answer)});
 }
 
 void ClientCore::answer(Pending pending, Result<Answer> answer) {
@@ -99,46 +114,52 @@ void ClientCore::answer(Pending pending, Result<Answer> answer) {
   call_again();
 }
 
-void ClientCore::send_oneway(std::string_view method, Json parameters) noexcept {
+void ClientCore::send_oneway(std::string_view method, JsonText parameters) noexcept {
   if (!connected_) return;
   try {
-    Call call{std::string(method)};
-    call.parameters = std::move(parameters);
-    call.oneway = true;
-    if (channel_->send(encode(call))) pump();
+    if (channel_->send(encode(WrittenCall{.method = method, .parameters = std::move(parameters), .oneway = true})))
+      flush();
   } catch (const std::exception&) {
     // Out of memory. What was to end, ends with the connection.
   }
 }
 
-void ClientCore::close_handle(std::uint64_t id) noexcept {
-  send_oneway(protocol::close_method, protocol::to_json(protocol::CloseParameters{id}));
+void ClientCore::close_handle(std::uint64_t id, Line line) noexcept {
+  if (line == Line::own) return send_oneway(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
+  if (mail_) mail_->tell_if_open(protocol::close_method, protocol::to_text(protocol::CloseParameters{id}));
 }
 
 void ClientCore::remove_name(const std::string& name) noexcept {
-  send_oneway(protocol::remove_method, protocol::to_json(protocol::RemoveParameters{name}));
+  send_oneway(protocol::remove_method, protocol::to_text(protocol::RemoveParameters{name}));
 }
 
-void ClientCore::pump() noexcept {
+// Answers are read by whoever waits for them; but memiod takes no more calls from one who lets too many lie.
+void ClientCore::flush() noexcept {
+  if (!channel_->flush() || channel_->wants_write()) pump();
+}
+
+void ClientCore::pump(Wait wait) noexcept {
   if (!connected_) return;
   try {
-    if (auto result = pump_once(); !result) disconnect(std::move(result.error()));
+    if (auto result = pump_once(wait); !result) disconnect(std::move(result.error()));
   } catch (const std::exception& error) {
     disconnect(Error{Errc::disconnected, 0, std::string("gave up the connection: ") + error.what()});
   }
   update_interest();
 }
 
-Result<void> ClientCore::pump_once() {
+Result<void> ClientCore::pump_once(Wait wait) {
   // What memiod has said is read even if it can no longer be written to.
   auto flushed = channel_->flush();
   for (;;) {
-    auto input = channel_->receive();
+    auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
+    wait = Wait::no;
     if (!input) return fail(std::move(input.error()));
     while (auto frame = channel_->next())
       if (auto taken = take_frame(std::move(*frame)); !taken) return taken;
     if (*input == Channel::Input::end) return fail(Errc::disconnected, "memiod closed the connection");
-    if (*input == Channel::Input::none) return flushed;
+    // What call() does not wait for keeps the socket readable.
+    if (*input == Channel::Input::none || own_answer_) return flushed;
   }
 }
 
@@ -199,11 +220,17 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
     return fail(Errc::protocol_violation, "memiod answered with " + what);
   };
   if (!reply) return bad("a wrong field: " + reply.error().message);
-  auto& [info, handle] = *reply;
+  if (reply->handle.access != wanted) return bad("another access mode than was asked for");
+  return make_region(std::move(reply->region), reply->handle, answer->fds, creator, Line::own);
+}
+
+Result<Region> ClientCore::make_region(protocol::Region info, const protocol::Handle& handle,
+                                       std::vector<UniqueFd>& fds, bool creator, Line line) {
+  const auto bad = [](const std::string& what) {
+    return fail(Errc::protocol_violation, "memiod answered with " + what);
+  };
   const auto geometry = Geometry::make(info.layout, info.slots, info.capacity, info.huge_pages);
   if (!geometry || geometry->stride != info.stride) return bad("an impossible region");
-  if (handle.access != wanted) return bad("another access mode than was asked for");
-  auto& fds = answer->fds;
   const auto take = [&fds](std::uint64_t index) { return index < fds.size() ? std::move(fds[index]) : UniqueFd(); };
   RegionMemory::Parts parts{take(handle.region_file_descriptor),
                             take(handle.leases_file_descriptor),
@@ -215,11 +242,79 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
   if (!parts.region.valid() || !parts.leases.valid() || !parts.doorbell.valid()) return bad("too few file descriptors");
   auto memory = RegionMemory::map(std::move(parts));
   if (!memory) {
-    close_handle(handle.id);
+    close_handle(handle.id, line);
     return fail(std::move(memory.error()));
   }
-  return Region(
-      std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory)));
+  auto open = std::make_shared<OpenRegion>(shared_from_this(), std::move(info), handle.id, creator, std::move(*memory));
+  open->set_on_mail(line == Line::mail);
+  return Region(std::move(open));
+}
+
+// --- mail ---
+
+Mail& ClientCore::mail() {
+  if (!mail_) mail_ = std::make_unique<Mail>(*this);
+  return *mail_;
+}
+
+void ClientCore::open_mail() {
+  auto opened = [this](Result<Answer> answer) {
+    if (!answer) return mail_->opened(fail(std::move(answer.error())));
+    if (answer->fds.empty()) return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a socket"));
+    mail_->opened(std::move(answer->fds.front()));
+  };
+  const protocol::OpenConnectionParameters parameters;
+  send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),
+       {.on_answer = std::move(opened), .ours = true});
+}
+
+Result<void> ClientCore::poll_mail(int fd, std::uint32_t events) noexcept {
+  return poll_add(fd, events, key(Kind::mail, 0));
+}
+
+void ClientCore::repoll_mail(int fd, std::uint32_t events) noexcept {
+  epoll_event event{events, {.u64 = key(Kind::mail, 0)}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void ClientCore::forget_mail_handles() noexcept {
+  for (auto* region : regions_)
+    if (region->on_mail()) region->set_handle(std::nullopt);
+}
+
+void ClientCore::add_mail_source(MailSource& source) {
+  source.source = add_source({.mail = &source, .token = source.token});
+  source.registered = true;
+}
+
+void ClientCore::remove_mail_source(MailSource& source) noexcept {
+  if (std::exchange(source.registered, false)) remove_source(source.source);
+}
+
+void ClientCore::make_mail_ready(MailSource& source) noexcept {
+  if (!source.registered || sources_[source.source].ready) return;
+  make_ready(source.source);
+  if (!dispatching_) call_again();
+}
+
+std::optional<Event> ClientCore::take_mail_event(std::size_t index) noexcept {
+  MailSource& source = *sources_[index].mail;
+  const bool arrived = std::exchange(source.arrived, false) && source.has_something();
+  if (arrived) {
+    if (source.cancelled) make_ready(index);  // one event after the other
+    return Event{source.token, source.arrived_kind};
+  }
+  if (std::exchange(source.cancelled, false)) return Event{source.token, Event::Kind::call_cancelled};
+  return std::nullopt;
+}
+
+void ClientCore::run_in_dispatch(std::function<void()> body) {
+  answered_.emplace_back([body = std::move(body)](const Result<Answer>&) { body(); }, Answer{});
+  call_again();
+}
+
+void ClientCore::forget_requests() noexcept {
+  if (mail_) mail_->forget_requests();
 }
 
 // --- events ---
@@ -283,7 +378,7 @@ void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {
 
 void ClientCore::make_ready(std::size_t index) noexcept {
   Source& source = sources_[index];
-  if (source.ready || (!source.subscriber && !source.watcher)) return;
+  if (source.ready || (!source.subscriber && !source.watcher && !source.mail)) return;
   source.ready = true;
   ready_.push_back(index);  // reserved by add_source
 }
@@ -300,6 +395,7 @@ void ClientCore::collect(std::span<const epoll_event> found) {
         break;
       }
       case Kind::doorbell: make_ready(index); break;
+      case Kind::mail: mail_->pump(); break;
       case Kind::watcher:
         if (index < sources_.size() && sources_[index].watcher && sources_[index].watcher->pump()) make_ready(index);
         break;
@@ -311,7 +407,9 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
   // Whatever the last call has left undone keeps the epoll readable, so waiting here overlooks nothing.
   std::array<epoll_event, events_at_once> found;
   const int n = ::epoll_wait(epoll_.get(), found.data(), static_cast<int>(found.size()), timeout);
+  dispatching_ = true;
   if (n > 0) collect({found.data(), static_cast<std::size_t>(n)});
+  dispatching_ = false;
   run_answered();
 
   std::size_t told = 0;
@@ -332,6 +430,10 @@ std::size_t ClientCore::dispatch(std::span<Event> events, int timeout) {
     source.ready = false;
     if (source.watcher) {
       events[told++] = {source.token, source.kind};
+      continue;
+    }
+    if (source.mail) {
+      if (const auto event = take_mail_event(index)) events[told++] = *event;
       continue;
     }
     const auto look = source.subscriber->look();

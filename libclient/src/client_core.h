@@ -3,10 +3,10 @@
 
 // The one epoll behind a Client, and what happens when it is readable.
 //
-// Four kinds of descriptor are in it: the sockets (of the Client and of its Watchers), level-triggered; the doorbells
-// of subscribed regions, by edge; `again_`, an eventfd that is kept readable while dispatch() has left something
-// undone, so that a loop around us calls it again; and, once the connection has been lost, `retry_timer_`, which says
-// when to look for memiod again.
+// Four kinds of descriptor are in it: the sockets (of the Client, of its Watchers and of its Mail), level-triggered;
+// the doorbells of subscribed regions, by edge; `again_`, an eventfd that is kept readable while dispatch() has left
+// something undone, so that a loop around us calls it again; and, once the connection has been lost, `retry_timer_`,
+// which says when to look for memiod again.
 //
 // What is to be told waits in `ready_`, whose capacity is reserved when a source is added: telling allocates nothing.
 
@@ -32,6 +32,9 @@ namespace memio::detail {
 inline constexpr Channel::Limits client_limits{
     .message = std::size_t{64} << 20, .queued = std::size_t{16} << 20, .fds = 16};
 
+class Mail;
+struct MailSource;
+
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
  public:
   // A reply as it came: its parameters and descriptors, or the error.
@@ -49,16 +52,21 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   ClientCore& operator=(const ClientCore&) = delete;
 
   // Sends a call and waits for its answer. Answers to earlier calls are kept for dispatch().
-  Result<Answer> call(std::string_view method, Json parameters);
+  Result<Answer> call(std::string_view method, JsonText parameters);
   // Sends a call; dispatch() calls `on_answer`.
-  void call_async(std::string_view method, Json parameters, OnAnswer on_answer);
+  void call_async(std::string_view method, JsonText parameters, OnAnswer on_answer);
   // Turns an answer of Create or Open into a Region.
   Result<Region> make_region(Result<Answer> answer, Access wanted, bool creator = false);
+  // Which of the client's connections a handle belongs to.
+  enum class Line : std::uint8_t { own, mail };
+  // Takes the handle's descriptors from `fds`.
+  Result<Region> make_region(protocol::Region info, const protocol::Handle& handle, std::vector<UniqueFd>& fds,
+                             bool creator, Line line);
   // Waits for memiod, or for the time to look for it again, or for `other` to be readable, and handles what has come
   // from memiod. Tells of nothing. Error: system.
   Result<void> step(const Deadline& deadline, int other = -1);
   // Tells memiod, if it is still there, that a handle is no longer used.
-  void close_handle(std::uint64_t id) noexcept;
+  void close_handle(std::uint64_t id, Line line = Line::own) noexcept;
   // Has memiod, if it is still there, remove a region of ours.
   void remove_name(const std::string& name) noexcept;
 
@@ -83,6 +91,23 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Asks for a fresh connection for a watcher that lost its own.
   void resume(Watcher::Impl& watcher);
 
+  // The connection on which it receives; made when first needed.
+  Mail& mail();
+  // Asks for the socket of it; Mail::opened() is told.
+  void open_mail();
+  Result<void> poll_mail(int fd, std::uint32_t events) noexcept;
+  void repoll_mail(int fd, std::uint32_t events) noexcept;
+  void forget_mail_handles() noexcept;
+  void add_mail_source(MailSource& source);
+  void remove_mail_source(MailSource& source) noexcept;
+  void make_mail_ready(MailSource& source) noexcept;
+  // Calls back from dispatch().
+  void run_in_dispatch(std::function<void()> body);
+  // If it is gone and can be looked for, looks now.
+  void look_for_memiod();
+  // The Client has gone: nothing is handed out any more.
+  void forget_requests() noexcept;
+
   [[nodiscard]] int get_fd() const noexcept { return epoll_.get(); }
   [[nodiscard]] bool connected() const noexcept { return connected_; }
   // Waits at most `timeout` milliseconds (epoll_wait's) if there is nothing to do at once.
@@ -90,10 +115,11 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
  private:
   // What an epoll event stands for, in its 64 bits: the kind above, an index below.
-  enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher };
-  struct Source {  // a subscription or a watcher
+  enum class Kind : std::uint32_t { socket, again, retry, doorbell, watcher, mail };
+  struct Source {  // a subscription, a watcher, or a command's handler or a listener
     Subscriber* subscriber = nullptr;
     Watcher::Impl* watcher = nullptr;
+    MailSource* mail = nullptr;
     Event::Kind kind = Event::Kind::watch_ready;
     Token token;
     bool ready = false;  // is in ready_
@@ -108,12 +134,14 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::size_t add_source(Source source);
   void remove_source(std::size_t index) noexcept;
 
-  void send_oneway(std::string_view method, Json parameters) noexcept;
-  void send(std::string_view method, Json parameters, Pending pending, std::vector<UniqueFd> fds = {});
+  void send_oneway(std::string_view method, JsonText parameters) noexcept;
+  void send(const std::string& call, Pending pending, std::vector<UniqueFd> fds = {});
   void answer(Pending pending, Result<Answer> answer);
-  // Reads and writes the socket as far as it goes without blocking.
-  void pump() noexcept;
-  Result<void> pump_once();
+  // Writes the socket as far as it goes without blocking; pump() reads it, too, and may wait for something to read.
+  void flush() noexcept;
+  enum class Wait : bool { no, yes };
+  void pump(Wait wait = Wait::no) noexcept;
+  Result<void> pump_once(Wait wait);
   Result<void> take_frame(Frame frame);
   void update_interest() noexcept;
   void disconnect(Error reason) noexcept;
@@ -121,6 +149,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void run_answered();
   void make_ready(std::size_t index) noexcept;
   void collect(std::span<const epoll_event> found);
+  // What there is to tell of a handler or listener.
+  [[nodiscard]] std::optional<Event> take_mail_event(std::size_t index) noexcept;
 
   // reconnect.cpp
   bool set_timer(std::chrono::milliseconds delay) noexcept;
@@ -147,6 +177,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::optional<Result<Answer>> own_answer_;                  // what call() waits for
   std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
 
+  std::unique_ptr<Mail> mail_;
+  bool dispatching_ = false;
   std::vector<Source> sources_;
   std::vector<std::size_t> free_sources_;
   std::vector<std::size_t> ready_;

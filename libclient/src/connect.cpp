@@ -24,9 +24,9 @@ Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking) {
   return socket;
 }
 
-Result<void> make_nonblocking(int socket) noexcept {
+Result<void> make_blocking(int socket) noexcept {
   const int flags = ::fcntl(socket, F_GETFL);
-  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0)
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags & ~O_NONBLOCK) != 0)
     return fail_errno(errno, "using the socket to memiod");
   return {};
 }

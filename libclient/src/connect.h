@@ -14,7 +14,7 @@ enum class Blocking : bool { no, yes };
 // Error: system, saying what to do.
 Result<UniqueFd> connect_socket(const std::string& path, Blocking blocking);
 
-// Error: system.
-Result<void> make_nonblocking(int socket) noexcept;
+// So that one can wait by reading from it (Channel::wait_and_receive). Error: system.
+Result<void> make_blocking(int socket) noexcept;
 
 }  // namespace memio

@@ -30,7 +30,7 @@ OpenRegion::~OpenRegion() {
   unsubscribe();
   writer_.abort();
   core_->remove_region(*this);
-  if (handle_) core_->close_handle(*handle_);
+  if (handle_) core_->close_handle(*handle_, on_mail_ ? ClientCore::Line::mail : ClientCore::Line::own);
 }
 
 Result<std::optional<Reader::Leased>> OpenRegion::lease(std::optional<std::uint64_t> last_seen) {

@@ -60,6 +60,9 @@ class OpenRegion final : public Subscriber, public std::enable_shared_from_this<
   // Its id on the connection of now; none if memiod does not know it (any more).
   [[nodiscard]] std::optional<std::uint64_t> handle() const noexcept { return handle_; }
   void set_handle(std::optional<std::uint64_t> handle) noexcept { handle_ = handle; }
+  // Whether that is the connection on which the client receives, because the region was passed on to it.
+  [[nodiscard]] bool on_mail() const noexcept { return on_mail_; }
+  void set_on_mail(bool on_mail) noexcept { on_mail_ = on_mail; }
   [[nodiscard]] ClientCore& core() noexcept { return *core_; }
   [[nodiscard]] bool is_creator() const noexcept { return creator_; }
   [[nodiscard]] RegionMemory& memory() noexcept { return memory_; }
@@ -78,6 +81,7 @@ class OpenRegion final : public Subscriber, public std::enable_shared_from_this<
   RegionInfo info_;
   std::optional<std::uint64_t> handle_;
   bool creator_;
+  bool on_mail_ = false;
   RegionMemory memory_;
   Writer writer_;
   Reader reader_;

@@ -14,6 +14,7 @@
 
 #include "client_core.h"
 #include "connect.h"
+#include "mail.h"
 #include "watcher.h"
 
 namespace memio::detail {
@@ -74,7 +75,7 @@ Result<void> ClientCore::reconnect() {
 
 Result<void> ClientCore::renew(UniqueFd socket) {
   if (connected_) return fail(Errc::misuse, "the client has not lost its connection");
-  if (auto made = make_nonblocking(socket.get()); !made) return made;
+  if (auto made = make_blocking(socket.get()); !made) return made;
   if (auto added = poll_add(socket.get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
   channel_.emplace(std::move(socket), client_limits);
   connected_ = true;
@@ -86,6 +87,7 @@ Result<void> ClientCore::renew(UniqueFd socket) {
   for (std::size_t i = 0; connected_ && i < regions_.size(); ++i) claim(*regions_[i]);
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher) resume(*sources_[i].watcher);
+  if (connected_ && mail_) mail_->on_reconnected();
   return {};
 }
 
@@ -108,6 +110,7 @@ void ClientCore::claim(OpenRegion& region) {
                                               .leases_file_descriptor = 1,
                                               .doorbell_file_descriptor = 2};
   region.set_handle(std::nullopt);
+  region.set_on_mail(false);  // wherever it came from
   auto fds = copies(memory);
   if (fds.empty()) return;
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
@@ -123,8 +126,8 @@ void ClientCore::claim(OpenRegion& region) {
     else
       close_handle(reply->id);
   };
-  send(protocol::attach_method, protocol::to_json(parameters), {.on_answer = std::move(claimed), .ours = true},
-       std::move(fds));
+  send(encode(WrittenCall{protocol::attach_method, protocol::to_text(parameters)}),
+       {.on_answer = std::move(claimed), .ours = true}, std::move(fds));
 }
 
 void ClientCore::claim_later(std::weak_ptr<OpenRegion> region) {
@@ -146,7 +149,8 @@ void ClientCore::resume(Watcher::Impl& watcher) {
     if (answer->fds.empty()) return resumed->lose(Error{Errc::protocol_violation});
     resumed->resume(std::move(answer->fds.front()));
   };
-  send(protocol::open_connection_method, protocol::to_json(protocol::OpenConnectionParameters{}),
+  const protocol::OpenConnectionParameters parameters;
+  send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),
        {.on_answer = std::move(opened), .ours = true});
 }
 

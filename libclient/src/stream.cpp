@@ -79,7 +79,11 @@ class WriterStream final : public Subscriber {
   WriterStream& operator=(const WriterStream&) = delete;
 
   Result<std::span<std::byte>> begin(milliseconds timeout) {
-    if (begun_) return *begun_;
+    if (begun_) {
+      // There is nothing to wait for, but there may be something to tell.
+      if (auto idle = ring_.is_idle(Announce::no); !idle) return fail(std::move(idle.error()));
+      return *begun_;
+    }
     auto index = wait_for(ring_, regions_.woken_by(), subscription_, timeout, [this] { return ring_.begin(); });
     if (!index) return fail(std::move(index.error()));
     begun_ = regions_.buffer(**index);

@@ -29,10 +29,8 @@ Result<void> Watcher::Impl::begin(UniqueFd socket) {
 Result<void> Watcher::Impl::send_call() {
   protocol::WatchParameters parameters{.versions = versions};
   if (!pattern.empty()) parameters.pattern = pattern;
-  Call call{std::string(protocol::watch_method)};
-  call.parameters = protocol::to_json(parameters);
-  call.more = true;
-  auto result = channel->send(encode(call));
+  auto result = channel->send(
+      encode(WrittenCall{.method = protocol::watch_method, .parameters = protocol::to_text(parameters), .more = true}));
   if (result) result = channel->flush();
   return result;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "memio/channel.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -44,44 +45,90 @@ bool is_lack(int error_number) {
   return error_number == ENOMEM || error_number == ENOBUFS || error_number == ETOOMANYREFS;
 }
 
+bool would_block(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
+
 bool connection_is_gone(int error_number) { return error_number == EPIPE || error_number == ECONNRESET; }
 
 }  // namespace
+
+// What one read of a socket is told, and where it puts it.
+struct Channel::Reading {
+  std::array<char, max_piece> bytes;
+  alignas(cmsghdr) ControlBuffer control;
+  std::vector<UniqueFd> fds;
+  bool fds_are_missing = false;
+
+  // As recvmsg(2), which see.
+  ssize_t receive(int socket, std::size_t most, int flags) {
+    iovec part{bytes.data(), std::min(most, bytes.size())};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    ssize_t n = 0;
+    do n = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return n;
+    fds = take_fds(message);
+    fds_are_missing = (message.msg_flags & MSG_CTRUNC) != 0;
+    return n;
+  }
+};
 
 Channel::Channel(UniqueFd socket) : Channel(std::move(socket), Limits{}) {}
 
 Channel::Channel(UniqueFd socket, Limits limits) : socket_(std::move(socket)), limits_(limits) {}
 
+// What is read goes through a Reading, and not into incoming_ at once: a connection that says little is not to keep
+// room for much.
+
 Result<Channel::Input> Channel::receive(std::size_t most) {
-  const std::size_t old_size = incoming_.size();
-  // Not in incoming_: a connection that says little is not to keep room for much.
-  std::array<char, max_piece> buffer;
-  alignas(cmsghdr) ControlBuffer control;
-  iovec part{buffer.data(), std::min(most, buffer.size())};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t n = 0;
-  do n = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
-  const int error_number = errno;
-  incoming_.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-  if (n < 0) {
-    if (error_number == EAGAIN || error_number == EWOULDBLOCK) return Input::none;
-    if (connection_is_gone(error_number)) return Input::end;
-    return fail_errno(error_number, "reading from the socket");
+  Reading reading;
+  const auto n = reading.receive(fd(), most, MSG_DONTWAIT);
+  return take(reading, n);
+}
+
+Result<Channel::Input> Channel::wait_and_receive() {
+  Reading reading;
+  auto n = reading.receive(fd(), max_piece, 0);
+  while (n < 0 && would_block(errno)) {
+    pollfd wanted{fd(), POLLIN, 0};
+    if (::poll(&wanted, 1, -1) < 0 && errno != EINTR) return fail_errno(errno, "waiting for the socket");
+    n = reading.receive(fd(), max_piece, 0);
   }
-  auto fds = take_fds(message);
+  return take(reading, n);
+}
+
+Result<Channel::Input> Channel::take(Reading& reading, ssize_t n) {
+  if (n < 0) {
+    if (would_block(errno)) return Input::none;
+    if (connection_is_gone(errno)) return Input::end;
+    return fail_errno(errno, "reading from the socket");
+  }
+  const std::size_t old_size = incoming_.size();
+  incoming_.append(reading.bytes.data(), static_cast<std::size_t>(n));
   if (!limits_.sockets)
-    for (auto& received : fds)
+    for (auto& received : reading.fds)
       if (is_socket(received.get())) received.reset();
-  if ((message.msg_flags & MSG_CTRUNC) != 0)
+  if (reading.fds_are_missing)
     return fail(Errc::protocol_violation, "a message's file descriptors could not all be received");
   if (n == 0) return Input::end;
-  if (auto result = split(old_size, std::move(fds)); !result) return fail(std::move(result.error()));
+  if (auto result = split(old_size, std::move(reading.fds)); !result) return fail(std::move(result.error()));
   return Input::some;
+}
+
+bool Channel::socket_waits() const {
+  const auto look_from = [this](int offset) {
+    return ::setsockopt(fd(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) == 0;
+  };
+  if (!look_from(0)) return false;
+  bool found = false;
+  Reading reading;
+  while (!found && reading.receive(fd(), max_piece, MSG_PEEK | MSG_DONTWAIT) > 0)
+    found = std::ranges::any_of(reading.fds, [](const UniqueFd& waiting) { return is_socket(waiting.get()); });
+  look_from(-1);
+  return found;
 }
 
 Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
@@ -113,8 +160,9 @@ std::optional<Frame> Channel::next() {
   return frame;
 }
 
-Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
-  if (queued_ + text.size() + 1 > limits_.queued)
+Result<void> Channel::send(std::string text, std::vector<UniqueFd> fds) {
+  text.push_back('\0');
+  if (queued_ + text.size() > limits_.queued)
     return fail(Errc::limit_exceeded,
                 "more than " + std::to_string(limits_.queued) + " bytes wait to be read by the peer");
   if (fds.size() > kernel_max_fds)
@@ -123,9 +171,11 @@ Result<void> Channel::send(std::string_view text, std::vector<UniqueFd> fds) {
   // A piece is freed when all of it is sent, so one that a slow peer never finishes must not grow for ever.
   const bool append =
       fds.empty() && !outgoing_.empty() && outgoing_.back().fds.empty() && outgoing_.back().bytes.size() < max_piece;
-  if (!append) outgoing_.push_back({std::string(), std::move(fds)});
-  outgoing_.back().bytes.append(text).push_back('\0');
-  queued_ += text.size() + 1;
+  queued_ += text.size();
+  if (append)
+    outgoing_.back().bytes += text;
+  else
+    outgoing_.push_back({std::move(text), std::move(fds)});
   return {};
 }
 
@@ -154,7 +204,7 @@ Result<void> Channel::flush() {
     const ssize_t n = ::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
+      if (would_block(errno)) return {};
       if (connection_is_gone(errno)) return fail(Errc::disconnected);
       if (is_lack(errno)) {
         starved_ = true;

@@ -43,7 +43,7 @@ std::string broken_rule(std::string_view text, bool stars) {
 Result<void> check(std::string_view text, bool stars, Errc code) {
   const auto rule = broken_rule(text, stars);
   if (rule.empty()) return {};
-  return fail(code, std::string(stars ? "not a name pattern: " : "not a region name: ") + rule);
+  return fail(code, std::string(stars ? "not a name pattern: " : "not a name: ") + rule);
 }
 
 }  // namespace

@@ -2,83 +2,97 @@
 #include "memio/strict_json.h"
 
 #include <algorithm>
-#include <functional>
-#include <set>
+#include <array>
 #include <utility>
-#include <vector>
 
 namespace memio {
 
 namespace {
 
-unsigned nesting(std::string_view text) {
-  unsigned depth = 0;
-  unsigned deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
-// Finds a member that an object has twice, while the text is parsed. The parser itself would keep the last one and say
-// nothing, and the next program to look at the message might keep the first.
-class DuplicateFinder {
+// What the parser calls: builds the value, and ends the parse at what the parser itself would let pass. Of a member
+// that an object has twice it would keep the last one and say nothing, and the next program to look at the message
+// might keep the first; and what is nested deep makes a recursion deep, if only when it is destroyed.
+class StrictBuilder {
  public:
-  bool operator()(int /*depth*/, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start)
-      open_.emplace_back();
-    else if (event == Json::parse_event_t::object_end)
-      open_.pop_back();
-    else if (event == Json::parse_event_t::key && duplicate_.empty() &&
-             !open_.back().insert(parsed.get_ref<const std::string&>()).second)
-      duplicate_ = "'" + parsed.get_ref<const std::string&>() + "'";
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(Json::number_integer_t value) { return add(value); }
+  bool number_unsigned(Json::number_unsigned_t value) { return add(value); }
+  bool number_float(Json::number_float_t value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(Json::binary_t&) { return false; }
+
+  bool start_object(std::size_t) { return open(Json::value_t::object); }
+  bool end_object() { return close(); }
+  bool start_array(std::size_t) { return open(Json::value_t::array); }
+  bool end_array() { return close(); }
+
+  bool key(std::string& name) {
+    const auto [member, is_new] = open_[depth_ - 1]->get_ref<Json::object_t&>().try_emplace(std::move(name));
+    if (!is_new) return fail("has the member '" + member->first + "' twice");
+    member_ = &member->second;
     return true;
   }
-  // The member's name in quotes, or an empty string.
-  [[nodiscard]] const std::string& duplicate() const noexcept { return duplicate_; }
+
+  bool parse_error(std::size_t byte, const std::string&, const Json::exception& error) {
+    constexpr int out_of_range = 406;
+    if (error.id == out_of_range) return fail("has a number that is too large to be read");
+    return fail("is not JSON", byte, expectation(error.what()));
+  }
+
+  Json take_value() { return std::move(value_); }
+  JsonProblem take_problem() { return std::move(problem_); }
 
  private:
-  std::vector<std::set<std::string>> open_;  // the members so far of each object that is not closed yet
-  std::string duplicate_;
-};
+  // What the parser's own message says that it expected, if it says so.
+  static std::string expectation(std::string_view message) {
+    constexpr std::string_view mark = "; expected ";
+    const auto at = message.rfind(mark);
+    return at == message.npos ? std::string() : std::string(message.substr(at + mark.size()));
+  }
 
-// What the parser's own message says that it expected, if it says so.
-std::string expectation(std::string_view message) {
-  constexpr std::string_view mark = "; expected ";
-  const auto at = message.rfind(mark);
-  return at == message.npos ? std::string() : std::string(message.substr(at + mark.size()));
-}
+  bool fail(std::string what, std::size_t byte = 0, std::string expected = {}) {
+    problem_ = {std::move(what), byte, std::move(expected)};
+    return false;
+  }
+
+  // Puts a value where it belongs.
+  template <class T>
+  Json& place(T&& value) {
+    if (depth_ == 0) return value_ = std::forward<T>(value);
+    Json& parent = *open_[depth_ - 1];
+    if (parent.is_object()) return *member_ = std::forward<T>(value);
+    return parent.get_ref<Json::array_t&>().emplace_back(std::forward<T>(value));
+  }
+  template <class T>
+  bool add(T&& value) {
+    place(std::forward<T>(value));
+    return true;
+  }
+  bool open(Json::value_t kind) {
+    if (depth_ == max_nesting) return fail("nests objects more than " + std::to_string(max_nesting) + " deep");
+    Json& opened = place(kind);
+    open_[depth_++] = &opened;
+    return true;
+  }
+  bool close() {
+    --depth_;
+    return true;
+  }
+
+  Json value_;
+  std::array<Json*, max_nesting> open_{};  // not closed yet; each is the last of the one before, so none moves
+  std::size_t depth_ = 0;
+  Json* member_ = nullptr;  // of the innermost, whose value comes next
+  JsonProblem problem_;
+};
 
 }  // namespace
 
 tl::expected<Json, JsonProblem> parse_strictly(std::string_view text) {
-  const auto problem = [](std::string what, std::size_t byte = 0, std::string expected = {}) {
-    return tl::unexpected<JsonProblem>({std::move(what), byte, std::move(expected)});
-  };
-  if (nesting(text) > max_nesting) return problem("nests objects more than " + std::to_string(max_nesting) + " deep");
-  try {
-    DuplicateFinder finder;
-    auto json = Json::parse(text, std::ref(finder));
-    if (!finder.duplicate().empty()) return problem("has the member " + finder.duplicate() + " twice");
-    return json;
-  } catch (const Json::parse_error& error) {
-    return problem("is not JSON", error.byte, expectation(error.what()));
-  } catch (const Json::out_of_range&) {
-    return problem("has a number that is too large to be read");
-  }
+  StrictBuilder builder;
+  if (!Json::sax_parse(text, &builder)) return tl::unexpected<JsonProblem>(builder.take_problem());
+  return builder.take_value();
 }
 
 TextPlace find_place(std::string_view text, std::size_t byte) {

@@ -30,6 +30,10 @@ Config config() {
     quota->handles = 6;
     quota->connections = 6;
     quota->watches = 3;
+    quota->commands = 3;
+    quota->listens = 3;
+    quota->calls = 3;
+    quota->mail_bytes = 2000;
     quota->messages_per_second = 1'000'000'000;
   }
   return made;

@@ -3,8 +3,10 @@
 // being written and read again; what is refused is refused with a reason.
 
 #include "fuzz.h"
+#include "memio/json_scanner.h"
 #include "memio/message.h"
 #include "memio/protocol_json.h"
+#include "memio/strict_json.h"
 
 namespace {
 
@@ -33,12 +35,18 @@ void try_as_any(const Json& parameters) {
   try_as<WatchReply>(parameters);
   try_as<OpenConnectionParameters>(parameters);
   try_as<OpenConnectionReply>(parameters);
+  try_as<ReceiveReply>(parameters);
+  try_as<InvokeParameters>(parameters);
+  try_as<AnswerParameters>(parameters);
+  try_as<EmitParameters>(parameters);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  // But for the mark at its beginning, which the parser skips.
+  if (!text.starts_with("\xef")) require(memio::is_json(text) == memio::parse_strictly(text).has_value());
   const auto call = memio::decode_call(text);
   if (call) {
     const auto written = memio::encode(*call);

@@ -12,6 +12,7 @@ constexpr std::string_view list_call = R"({"method":"io.memio.List"})";
 
 class Attack : public DaemonTest {
  protected:
+  using DaemonTest::DaemonTest;
   Client bystander_ = daemon_.connect();
   Region region_ = std::move(*bystander_.create("bystander", {.capacity = 16}));
   std::size_t fds_before_ = 0;

@@ -11,7 +11,9 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
+#include <chrono>
 #include <csignal>
+#include <functional>
 #include <map>
 
 #include "attack.h"
@@ -84,6 +86,71 @@ TEST_F(AttackByFds, ASocketInFlightInsideItself) {
     ASSERT_TRUE(other.send(std::string(list_call) + '\0', {raw.fd(), other.fd()}));
     ASSERT_TRUE(raw.send("\"", {other.fd()}));
   }
+}
+
+// A connection that is not read from, whose peer's end lies among what it was sent: nobody else has that, so it would
+// never hang up, and nobody reads it.
+class AttackByAnUnreadEnd : public Attack {
+ protected:
+  // Once its peer has as many descriptors to receive, nothing more is read from it.
+  AttackByAnUnreadEnd() : Attack(R"({"limits": {"connection": {"fds": 3}, "scoped": {"fds": 3}}})") {}
+
+  void stop_receiving(RawConnection& raw) {
+    ASSERT_TRUE(raw.send(open_call + '\0'));
+    ASSERT_TRUE(becomes([&] { return last_session().fds == 3; }));
+  }
+  void send_own_end_and_go(RawConnection raw) {
+    ASSERT_TRUE(raw.send("{", {raw.fd()}));
+    const auto id = last_session().id;
+    { const auto gone = std::move(raw); }
+    EXPECT_TRUE(becomes([&] { return last_session().id != id; })) << "it ends all the same";
+  }
+  const std::string open_call = R"({"method":"io.memio.Open","parameters":{"name":"bystander","access":"read"}})";
+
+  SessionInfo last_session() { return bystander_.list_sessions()->back(); }
+  static bool becomes(const std::function<bool()>& is_so) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!is_so() && std::chrono::steady_clock::now() < limit) {
+    }
+    return is_so();
+  }
+};
+
+TEST_F(AttackByAnUnreadEnd, Ends) {
+  RawConnection raw(daemon_.socket_path());
+  stop_receiving(raw);
+  send_own_end_and_go(std::move(raw));
+}
+
+TEST_F(AttackByAnUnreadEnd, EndsIfItIsScoped) {
+  RawConnection raw(*bystander_.open_connection());
+  stop_receiving(raw);
+  send_own_end_and_go(std::move(raw));
+}
+
+TEST_F(AttackByAnUnreadEnd, EndsIfItDoesNotReadItsAnswers) {
+  RawConnection raw(daemon_.socket_path());
+  constexpr std::size_t most_unread = std::size_t{1} << 20;
+  const std::string long_call = R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":)"
+                                R"({"interface":"io.memio"}})";
+  for (std::size_t asked = 0; last_session().queued_bytes < most_unread; ++asked) {
+    ASSERT_LT(asked, 1000U);
+    ASSERT_TRUE(raw.send(long_call + '\0'));
+  }
+  send_own_end_and_go(std::move(raw));
+}
+
+// Whoever is only slow keeps its connection, whatever else it sends.
+TEST_F(AttackByAnUnreadEnd, IsNoneIfItIsNoSocket) {
+  RawConnection slow(daemon_.socket_path());
+  stop_receiving(slow);
+  const UniqueFd file(::memfd_create("odd", MFD_CLOEXEC));
+  ASSERT_TRUE(slow.send(std::string(list_call) + '\0', {file.get()}));
+  RawConnection raw(daemon_.socket_path());
+  stop_receiving(raw);
+  send_own_end_and_go(std::move(raw));  // by then both have been looked at
+  EXPECT_EQ(slow.receive()->error, "");
+  expect_error(slow.receive(), "io.memio.UnexpectedFileDescriptors", "List");
 }
 
 // Both ends of a connection that memiod made, sent back through it.

@@ -56,6 +56,99 @@ TEST_F(CApi, WritesAndReads) {
   EXPECT_EQ(sequence, 2U);
 }
 
+TEST_F(CApi, CommandsAreCalledHandledAndRejected) {
+  memio_client* other = nullptr;
+  ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &other), MEMIO_OK);
+  memio_handler* handler = nullptr;
+  ASSERT_EQ(memio_handle(other, "c", 7, &handler), MEMIO_OK) << memio_error_message();
+  memio_incoming* call = nullptr;
+  EXPECT_EQ(memio_handler_next(handler, &call), 0);
+  EXPECT_EQ(memio_handler_wait(handler, 0, &call), MEMIO_TIMED_OUT);
+
+  memio_attachments* attached = nullptr;
+  ASSERT_EQ(memio_attachments_new(&attached), MEMIO_OK);
+  ASSERT_EQ(memio_attachments_add_bytes(attached, "bytes", 5), MEMIO_OK);
+  ASSERT_EQ(memio_attachments_add_region(attached, region_), MEMIO_OK);
+  memio_pending* pending = nullptr;
+  ASSERT_EQ(memio_call_begin(client_, "c", "[1,{\"$bytes\":0}]", -1, attached, 5, &pending), MEMIO_OK);
+  EXPECT_EQ(memio_attachments_length(attached), 0U) << "they went along";
+  memio_answer* answer = nullptr;
+  EXPECT_EQ(memio_pending_take(pending, &answer), 0);
+
+  memio_event event{};
+  ASSERT_EQ(memio_wait(other, &event, 1, 20'000), 1);
+  EXPECT_EQ(event.kind, MEMIO_CALL_ARRIVED);
+  EXPECT_EQ(event.token, 7U);
+  ASSERT_EQ(memio_handler_next(handler, &call), 1);
+  EXPECT_STREQ(memio_incoming_name(call), "c");
+  EXPECT_STREQ(memio_incoming_arguments(call), "[1,{\"$bytes\":0}]");
+  EXPECT_EQ(memio_incoming_cancelled(call), 0);
+  auto* came = memio_incoming_attachments(call);
+  ASSERT_EQ(memio_attachments_length(came), 2U);
+  EXPECT_EQ(memio_attachments_is_region(came, 0), 0);
+  EXPECT_EQ(memio_attachments_is_region(came, 1), 1);
+  const void* data = nullptr;
+  size_t length = 0;
+  ASSERT_EQ(memio_attachments_get_bytes(came, 0, &data, &length), MEMIO_OK) << memio_error_message();
+  EXPECT_EQ(std::string(static_cast<const char*>(data), length), "bytes");
+  EXPECT_EQ(memio_attachments_get_bytes(came, 2, &data, &length), MEMIO_MISUSE);
+  memio_region* same = nullptr;
+  ASSERT_EQ(memio_attachments_take_region(came, 1, &same), MEMIO_OK);
+  EXPECT_STREQ(memio_region_get_info(same).name, "c");
+  memio_region_free(same);
+  ASSERT_EQ(memio_incoming_answer(call, "{}", nullptr), MEMIO_OK);
+  EXPECT_EQ(memio_incoming_answer(call, "{}", nullptr), MEMIO_MISUSE);
+  memio_incoming_free(call);
+
+  ASSERT_EQ(memio_wait(client_, &event, 1, 20'000), 1);
+  EXPECT_EQ(event.kind, MEMIO_CALL_ANSWERED);
+  EXPECT_EQ(event.token, 5U);
+  ASSERT_EQ(memio_pending_take(pending, &answer), 1);
+  EXPECT_STREQ(memio_answer_result(answer), "{}");
+  EXPECT_EQ(memio_attachments_length(memio_answer_attachments(answer)), 0U);
+  memio_answer_free(answer);
+  EXPECT_EQ(memio_pending_take(pending, &answer), 0) << "once";
+  memio_pending_free(pending);
+
+  ASSERT_EQ(memio_call_begin(client_, "c", nullptr, -1, nullptr, 6, &pending), MEMIO_OK);
+  ASSERT_EQ(memio_handler_wait(handler, 20'000, &call), 1);
+  EXPECT_STREQ(memio_incoming_arguments(call), "null");
+  ASSERT_EQ(memio_incoming_reject(call, "TooDark", "nothing to be seen", "[1]"), MEMIO_OK);
+  memio_incoming_free(call);
+  ASSERT_EQ(memio_wait(client_, &event, 1, 20'000), 1);
+  EXPECT_EQ(memio_pending_take(pending, &answer), MEMIO_COMMAND_FAILED);
+  EXPECT_STREQ(memio_error_name(), "io.memio.CommandFailed");
+  EXPECT_STREQ(memio_error_rejection(), "TooDark");
+  EXPECT_STREQ(memio_error_details(), "[1]");
+  memio_pending_cancel(pending);
+  memio_pending_free(pending);
+
+  memio_handler_free(handler);
+  EXPECT_EQ(memio_call(client_, "none", nullptr, -1, nullptr, &answer), MEMIO_NO_SUCH_COMMAND);
+  EXPECT_EQ(memio_error_rejection(), nullptr);
+  memio_attachments_free(attached);
+  memio_client_free(other);
+}
+
+TEST_F(CApi, MessagesAreListenedTo) {
+  memio_listener* listener = nullptr;
+  ASSERT_EQ(memio_listen(client_, "a/*", 9, &listener), MEMIO_OK) << memio_error_message();
+  ASSERT_EQ(memio_emit(client_, "b", nullptr), MEMIO_OK);
+  ASSERT_EQ(memio_emit(client_, "a/b", "[2]"), MEMIO_OK);
+  memio_event event{};
+  ASSERT_EQ(memio_wait(client_, &event, 1, 20'000), 1);
+  EXPECT_EQ(event.kind, MEMIO_MESSAGE_ARRIVED);
+  EXPECT_EQ(event.token, 9U);
+  memio_message message{};
+  ASSERT_EQ(memio_listener_next(listener, &message), 1);
+  EXPECT_STREQ(message.topic, "a/b");
+  EXPECT_STREQ(message.payload, "[2]");
+  EXPECT_EQ(message.lost, 0U);
+  EXPECT_EQ(memio_listener_next(listener, &message), 0);
+  EXPECT_EQ(memio_listener_wait(listener, 0, &message), MEMIO_TIMED_OUT);
+  memio_listener_free(listener);
+}
+
 TEST_F(CApi, ErrorsHaveACodeANameAndASentence) {
   memio_region* none = nullptr;
   EXPECT_EQ(memio_open(client_, "none", MEMIO_READ, &none), MEMIO_NO_SUCH_REGION);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "support/bytes.h"
 #include "support/daemon.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr std::uint64_t most_calls = 16;
 constexpr std::uint64_t most_turns = 2;
 
+constexpr std::string_view call_of_others = R"({"method":"io.memio.List"})";
 constexpr std::string_view list_sessions = R"({"method":"io.memio.ListSessions"})";
 constexpr std::string_view metrics = R"({"method":"io.memio.Metrics"})";
 
@@ -28,12 +30,28 @@ class Fairness : public DaemonTest {
  protected:
   RawConnection bystander_{daemon_.socket_path()};
 
-  void stop() const {
-    ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
-    siginfo_t info{};
-    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(daemon_.pid()), &info, WSTOPPED), 0);
+  // A connection that memiod has taken.
+  [[nodiscard]] RawConnection connect() const {
+    RawConnection made(daemon_.socket_path());
+    EXPECT_EQ(made.ask(std::string(call_of_others))->error, "");
+    return made;
   }
-  void go_on() const { ASSERT_EQ(::kill(daemon_.pid(), SIGCONT), 0); }
+  void create_regions(std::uint64_t count) const {
+    auto client = daemon_.connect();
+    for (std::uint64_t i = 0; i < count; ++i)
+      ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
+  }
+  // What the bystander is answered when it asks after `others` have done what they do, and memiod finds all of it at
+  // once.
+  Reply ask_after(const std::function<void()>& others, std::string_view call) {
+    EXPECT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+    siginfo_t info{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(daemon_.pid()), &info, WSTOPPED), 0);
+    others();
+    EXPECT_TRUE(bystander_.send(std::string(call) + '\0'));
+    EXPECT_EQ(::kill(daemon_.pid(), SIGCONT), 0);
+    return bystander_.receive().value();
+  }
 
   static std::string repeat(std::string_view call, int count) {
     std::string all;
@@ -54,16 +72,10 @@ class Fairness : public DaemonTest {
 };
 
 TEST_F(Fairness, AFloodOfCallsDelaysAnothersByATurn) {
-  RawConnection flooder(daemon_.socket_path());
-  ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
-  stop();
+  auto flooder = connect();
   constexpr int flood = 1500;
-  ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", flood)));
-  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
-  go_on();
-  const auto reply = bystander_.receive();
-  ASSERT_TRUE(reply);
-  const auto counts = messages(*reply);
+  const auto reply = ask_after([&] { ASSERT_TRUE(flooder.send(repeat(call_of_others, flood))); }, list_sessions);
+  const auto counts = messages(reply);
   ASSERT_EQ(counts.size(), 2U);
   EXPECT_LE(counts[1], 1 + most_calls * most_turns);
   for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "") << "nothing is lost";
@@ -72,35 +84,22 @@ TEST_F(Fairness, AFloodOfCallsDelaysAnothersByATurn) {
 TEST_F(Fairness, SoDoManyThatFlood) {
   constexpr int many = 100;
   std::vector<RawConnection> flooders;
-  for (int i = 0; i < many; ++i) flooders.emplace_back(daemon_.socket_path());
-  for (auto& flooder : flooders) ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
-  stop();
-  for (auto& flooder : flooders) ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", 500)));
-  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
-  go_on();
-  const auto reply = bystander_.receive();
-  ASSERT_TRUE(reply);
-  const auto counts = messages(*reply);
+  for (int i = 0; i < many; ++i) flooders.push_back(connect());
+  const auto flood = [&] {
+    for (auto& flooder : flooders) ASSERT_TRUE(flooder.send(repeat(call_of_others, 500)));
+  };
+  const auto counts = messages(ask_after(flood, list_sessions));
   ASSERT_EQ(counts.size(), many + 1U);
   EXPECT_LE(*std::max_element(counts.begin() + 1, counts.end()), 1 + most_calls * most_turns);
 }
 
 // Few calls with long answers are as much as many with short ones.
 TEST_F(Fairness, AnswersAreCountedByTheirLength) {
-  auto client = daemon_.connect();
-  constexpr int regions = 500;  // a list of them has more than 100 KiB
-  for (int i = 0; i < regions; ++i)
-    ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
-  RawConnection flooder(daemon_.socket_path());
-  ASSERT_EQ(flooder.ask(R"({"method":"io.memio.List"})")->error, "");
-  stop();
+  create_regions(500);  // a list of them has more than 100 KiB
+  auto flooder = connect();
   constexpr int flood = 20;
-  ASSERT_TRUE(flooder.send(repeat(R"({"method":"io.memio.List"})", flood)));
-  ASSERT_TRUE(bystander_.send(std::string(list_sessions) + '\0'));
-  go_on();
-  const auto reply = bystander_.receive();
-  ASSERT_TRUE(reply);
-  EXPECT_LE(messages(*reply).at(2), 1 + most_turns);
+  const auto reply = ask_after([&] { ASSERT_TRUE(flooder.send(repeat(call_of_others, flood))); }, list_sessions);
+  EXPECT_LE(messages(reply).back(), 1 + most_turns);
   for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "");
 }
 
@@ -119,15 +118,12 @@ TEST_F(Fairness, AHotRegionWithManyWatchers) {
     for (const auto* event : {"present", "ready"}) ASSERT_EQ(watches.back().receive()->parameters.at("event"), event);
   }
   const auto before = value(*bystander_.ask(metrics), "memio_events");
-  stop();
   constexpr std::uint64_t publishes = 500;
-  for (std::uint64_t i = 0; i < publishes; ++i) ASSERT_TRUE(region->write(bytes("x")));
-  ASSERT_TRUE(bystander_.send(std::string(metrics) + '\0'));
-  go_on();
-  const auto reply = bystander_.receive();
-  ASSERT_TRUE(reply);
+  const auto publish = [&] {
+    for (std::uint64_t i = 0; i < publishes; ++i) ASSERT_TRUE(region->write(bytes("x")));
+  };
   constexpr std::uint64_t most_of_a_round = 128;
-  EXPECT_LE(value(*reply, "memio_events") - before, most_of_a_round);
+  EXPECT_LE(value(ask_after(publish, metrics), "memio_events") - before, most_of_a_round);
   for (auto& watch : watches) {
     const auto event = watch.receive();
     ASSERT_TRUE(event);
@@ -139,22 +135,59 @@ TEST_F(Fairness, AHotRegionWithManyWatchers) {
 
 // A watch of many regions tells what there is in pieces.
 TEST_F(Fairness, AWatchOfManyRegions) {
-  auto client = daemon_.connect();
   constexpr std::uint64_t regions = 600;
-  for (std::uint64_t i = 0; i < regions; ++i)
-    ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
-  RawConnection watcher(daemon_.socket_path());
-  ASSERT_EQ(watcher.ask(R"({"method":"io.memio.List","parameters":{"pattern":"none"}})")->error, "");
+  create_regions(regions);
+  auto watcher = connect();
+  const auto watch = [&] {
+    ASSERT_TRUE(watcher.send(std::string(R"({"method":"io.memio.Watch","more":true})") + '\0'));
+  };
+  constexpr std::uint64_t most_events = 64;
+  EXPECT_LE(value(ask_after(watch, metrics), "memio_events"), most_events * most_turns);
+  for (std::uint64_t i = 0; i < regions; ++i) ASSERT_EQ(watcher.receive()->parameters.at("event"), "present");
+  EXPECT_EQ(watcher.receive()->parameters.at("event"), "ready");
+}
+
+// A message to many listeners is more work than other calls, and counts as more of them.
+TEST_F(Fairness, AFloodOfMessagesToManyDelaysAnothersByATurn) {
+  constexpr std::uint64_t listeners = 160;
+  std::vector<RawConnection> listening;
+  for (std::uint64_t i = 0; i < listeners; ++i) {
+    listening.emplace_back(daemon_.socket_path());
+    ASSERT_EQ(listening.back()
+                  .ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"listen":["t"]}})")
+                  ->parameters.at("kind"),
+              "ready");
+  }
+  RawConnection flooder(daemon_.socket_path());
+  constexpr std::string_view emit = R"({"method":"io.memio.Emit","parameters":{"topic":"t"}})";
+  ASSERT_EQ(flooder.ask(emit)->error, "");
   stop();
-  ASSERT_TRUE(watcher.send(std::string(R"({"method":"io.memio.Watch","more":true})") + '\0'));
+  constexpr int flood = 500;
+  ASSERT_TRUE(flooder.send(repeat(emit, flood)));
   ASSERT_TRUE(bystander_.send(std::string(metrics) + '\0'));
   go_on();
   const auto reply = bystander_.receive();
   ASSERT_TRUE(reply);
-  constexpr std::uint64_t most_events = 64;
-  EXPECT_LE(value(*reply, "memio_events"), most_events * most_turns);
-  for (std::uint64_t i = 0; i < regions; ++i) ASSERT_EQ(watcher.receive()->parameters.at("event"), "present");
-  EXPECT_EQ(watcher.receive()->parameters.at("event"), "ready");
+  constexpr std::uint64_t calls_an_emit = 1 + listeners / 16;
+  EXPECT_LE(value(*reply, "memio_emits"), 1 + most_turns * (most_calls / calls_an_emit + 1));
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "") << "nothing is lost";
+}
+
+TEST_F(Fairness, AFloodOfCommandsDelaysAnothersByATurn) {
+  RawConnection handler(daemon_.socket_path());
+  ASSERT_EQ(handler.ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"handle":["c"]}})")->error, "");
+  RawConnection flooder(daemon_.socket_path());
+  ASSERT_EQ(flooder.ask(R"({"method":"io.memio.Receive","more":true})")->error, "");
+  stop();
+  constexpr int flood = 1000;
+  ASSERT_TRUE(
+      flooder.send(repeat(R"({"method":"io.memio.Invoke","oneway":true,"parameters":{"name":"c","id":1}})", flood)));
+  ASSERT_TRUE(bystander_.send(std::string(metrics) + '\0'));
+  go_on();
+  const auto reply = bystander_.receive();
+  ASSERT_TRUE(reply);
+  EXPECT_LE(value(*reply, "memio_calls"), most_turns * most_calls);
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(handler.receive()->parameters.at("kind"), "call") << "nothing is lost";
 }
 
 }  // namespace

@@ -5,8 +5,11 @@
     memioctl_test.py MEMIOD MEMIOCTL
 """
 
+import contextlib
 import json
+import os
 import pathlib
+import pty
 import subprocess
 import sys
 import unittest
@@ -44,6 +47,57 @@ class Memioctl(unittest.TestCase):
         self.assertEqual(self.run_json("stat", "a/b")["handleStates"], [])
         self.run_ctl("rm", "a/b")
         self.assertEqual(self.run_json("list"), [])
+
+    def start(self, *arguments, **options):
+        process = memiod.start([MEMIOCTL, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True, **options)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return process
+
+    def wait_for_session(self, having):
+        """Until a connection has one of that kind."""
+        while not any(session[having] for session in self.run_json("sessions")):
+            pass
+
+    def test_handle_and_call(self):
+        handler = self.start("handle", "text/sort", "--count", "5", "--", sys.executable, "-c",
+                             "import json,sys; a = json.load(sys.stdin); sys.exit(a) if a == 3 else print(json.dumps(sorted(a)))",
+                             stderr=subprocess.DEVNULL)
+        self.wait_for_session("commands")
+        self.assertEqual(self.run_json("call", "text/sort", "[3,1,2]"), [1, 2, 3])
+        self.assertEqual(self.run_ctl("call", "text/sort", "-", data=b"[2.5, -1]"), b"[-1, 2.5]\n")
+        self.run_ctl("--json", "call", "text/sort", "3", code=1)
+        error = json.loads(self.stderr)
+        self.assertEqual((error["error"], error["rejection"], error["details"]),
+                         ("io.memio.CommandFailed", "ProgramFailed", {"status": 3}))
+        self.run_ctl("call", "text/sort", "7", code=1)
+        self.assertIn("ProgramFailed", self.stderr)
+        self.run_ctl("call", "none", code=4)
+        self.run_ctl("call", "text/sort", "{", code=1)
+        self.assertIn("InvalidParameter", self.stderr)
+        self.assertEqual(self.run_json("call", "text/sort", "[]", "--timeout", "20000"), [])
+        self.assertEqual(handler.wait(), 0)
+        self.assertEqual(handler.stdout.read().splitlines(),
+                         ["text/sort answered"] * 2 + ["text/sort rejected, status 3", "text/sort rejected, status 1",
+                                                       "text/sort answered"])
+
+    def test_call_timeout(self):
+        self.start("handle", "slow", "--", "sleep", "1000")
+        self.wait_for_session("commands")
+        self.run_ctl("--json", "call", "slow", "--timeout", "50", code=1)
+        self.assertEqual(json.loads(self.stderr)["error"], "io.memio.CallTimedOut")
+
+    def test_emit_and_listen(self):
+        plain = self.start("listen", "--count", "2")
+        some = self.start("--json", "listen", "a/*", "--count", "1")
+        while sum(session["listens"] for session in self.run_json("sessions")) < 2:
+            pass
+        self.run_ctl("emit", "b", '{"x":[1]}')
+        self.run_ctl("emit", "a/b")
+        self.assertEqual(plain.stdout.read(), 'b {"x":[1]}\na/b null\n')
+        self.assertEqual(json.loads(some.stdout.read()), {"topic": "a/b", "payload": None, "lost": 0})
+        self.run_ctl("emit", "b", "nonsense", code=1)
 
     def test_put_and_get_files_and_pipes(self):
         content = bytes(range(256)) * 1000
@@ -114,6 +168,72 @@ class Memioctl(unittest.TestCase):
         self.assertIn("/nonexistent", self.stderr)
         self.run_ctl("--socket", "/nonexistent", "list", code=3)
         self.assertIn("systemctl --user start", self.stderr)
+
+    def start_ctl(self, *arguments, **options):
+        return memiod.start([MEMIOCTL, *arguments], env=self.environment, **options)
+
+    def test_streams_carry_files_whoever_comes_first(self):
+        content = bytes(range(256)) * 40000  # 10 MB: more than the buffers of a stream
+        path, out = f"{self.runtime.name}/in", f"{self.runtime.name}/out"
+        pathlib.Path(path).write_bytes(content)
+        with self.start_ctl("put", "--stream", "s", path, stdout=subprocess.PIPE) as put:
+            self.assertEqual(self.run_ctl("get", "--stream", "s"), content)
+            self.assertEqual(put.wait(20), 0)
+            self.assertRegex(put.stdout.read().decode(), r"^s: 9.8 MiB, [0-9.]+ [MG]iB/s\n$")
+        with self.start_ctl("--json", "get", "--stream", "t", "-o", out, stdout=subprocess.PIPE) as get:
+            sent = self.run_json("put", "--stream", "t", "-", data=content)
+            self.assertEqual(get.wait(20), 0)
+            self.assertEqual(pathlib.Path(out).read_bytes(), content)
+            received = json.loads(get.stdout.read())
+        for said in (sent, received):
+            self.assertEqual((said["name"], said["length"]), ("t", len(content)))
+            self.assertGreater(said["seconds"], 0)
+        self.assertEqual(self.run_json("list"), [], "nothing is left")
+
+    def test_streams_that_meet_at_the_same_moment(self):
+        for i in range(10):
+            with self.start_ctl("get", "--stream", f"s{i}", stdout=subprocess.PIPE) as get:
+                with self.start_ctl("put", "--stream", f"s{i}", "/dev/null", stdout=subprocess.DEVNULL):
+                    self.assertEqual(get.communicate(timeout=20)[0], b"")
+                    self.assertEqual(get.returncode, 0)
+
+    def test_a_stream_shows_its_progress_on_a_terminal_only(self):
+        path = f"{self.runtime.name}/in"
+        pathlib.Path(path).write_bytes(b"x" * 5000000)
+        for colours in (True, False):
+            ours, theirs = pty.openpty()
+            environment = {k: v for k, v in self.environment.items() if k != "NO_COLOR"}
+            if not colours:
+                environment["NO_COLOR"] = "1"
+            with memiod.start([MEMIOCTL, "put", "--stream", "s", path], env=environment, stderr=theirs,
+                              stdout=subprocess.DEVNULL) as put:
+                os.close(theirs)
+                self.run_ctl("get", "--stream", "s")
+                self.assertEqual(self.stderr, "", "no terminal, no progress")
+                self.assertEqual(put.wait(20), 0)
+            shown = b""
+            with contextlib.suppress(OSError):  # EIO: the other end is closed
+                while part := os.read(ours, 4096):
+                    shown += part
+            os.close(ours)
+            self.assertRegex(shown.decode(), r"s  .*\d+ %  [0-9.]+ [KM]?i?B of 4\.8 MiB")
+            self.assertEqual(b"\033[32m" in shown, colours)
+            self.assertTrue(shown.endswith(b"\r\033[K"), "the line is taken away")
+
+    def test_streams_that_break_off_are_errors(self):
+        with self.start_ctl("get", "--stream", "s", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as get:
+            with self.start_ctl("put", "--stream", "s", "-", stdin=subprocess.PIPE) as put:
+                put.stdin.write(b"the beginning")
+                put.stdin.flush()
+                self.assertEqual(os.read(get.stdout.fileno(), 100), b"the beginning", "not kept back")
+                put.kill()
+                self.assertEqual(get.wait(20), 1)
+                self.assertIn("PeerGone", get.stderr.read().decode())
+        with self.start_ctl("put", "--stream", "s", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE) as put:
+            self.run_ctl("get", "--stream", "s", "-o", "/nonexistent/file", code=1)
+            self.assertEqual(put.wait(20), 1, "it learns of it while it waits for input")
+            self.assertIn("Aborted", put.stderr.read().decode())
+        self.run_ctl("put", "--stream", "--create", "s", "-", code=2)
 
     def test_a_full_disk_is_an_error(self):
         self.run_ctl("put", "a", "-", "--create", data=b"x" * 100)

@@ -62,6 +62,16 @@ class CheckConfig(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"{bad}:1:12: limits: expected an object of limits, not 5", done.stderr)
 
+    def test_nor_with_one_for_users_whom_it_cannot_tell_apart(self):
+        conf = self.write("conf", '{"policy": {"12345": {"grants": []}}}')
+        done = subprocess.run(["unshare", "--user", "--map-root-user", MEMIOD, "--config", conf, "--socket",
+                               f"{self.folder.name}/s"], capture_output=True, text=True, timeout=20)
+        if "unshare" in done.stderr:
+            self.skipTest("user namespaces are forbidden here: " + done.stderr)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("policy.12345 of memiod.conf cannot be kept", done.stderr)
+        self.assertIn("PrivateUsers=no", done.stderr)
+
     def test_files_of_the_user_are_read(self):
         self.write("memio/memiod.conf", '{"limits": {"user": {"regions": 1}}}')
         self.write("memio/memiod.conf.d/50.conf", '{"limits": {"user": {"regions": 0}}}')
@@ -158,6 +168,36 @@ class OtherUsers(unittest.TestCase):
         answers = self.as_other(daemon.path, *calls)
         self.assertEqual([answer.get("error") for answer in answers], [None] * 3 + ["io.memio.LimitExceeded"])
         subprocess.run([MEMIOCTL, "create", "mine", "1"], env=daemon.environment, check=True, capture_output=True)
+
+    def start(self, config, *arguments):
+        """One without a service manager, which another may take over from."""
+        environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+        process = memiod.start([MEMIOD, "--config", config, *arguments], stderr=subprocess.PIPE, text=True, env=environment)
+        self.addCleanup(process.stderr.close)
+        return process
+
+    def test_what_it_made_stays_its_own_in_the_memiod_after(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        os.chmod(folder.name, 0o755)
+        path, config = f"{folder.name}/s", f"{folder.name}/memiod.conf"
+        pathlib.Path(config).write_text(json.dumps(self.POLICY))
+
+        def create(name):
+            return {"method": "io.memio.Create", "parameters": {"name": name, "capacity": 1, "lifetime": "persistent"}}
+
+        first = self.start(config, "--socket", path)
+        while "listening" not in first.stderr.readline():
+            pass
+        answers = self.as_other(path, *[create(f"shared/{i}") for i in range(3)])
+        self.assertEqual([answer.get("error") for answer in answers], [None] * 3)
+        second = self.start(config, "--socket", path, "--takeover")
+        self.assertEqual(first.wait(20), 0)
+        refused = self.as_other(path, create("shared/3"))[0]
+        self.assertIn("this user may have 3 regions, has 3", refused["parameters"]["message"])
+        self.assertNotIn("error", ask(path, create("mine")))
+        second.terminate()
+        self.assertEqual(second.wait(20), 0)
 
     def test_by_default_the_socket_is_the_owners_alone(self):
         daemon = self.serve({})

@@ -23,7 +23,17 @@ namespace {
 constexpr auto long_enough = std::chrono::seconds(20);
 constexpr int rounds = 100;
 
-enum Section : unsigned { publish, publish_in_place, read, read_unchanged, read_copy, sequence, nten_ready, ten_ready };
+enum Section : unsigned {
+  publish,
+  publish_in_place,
+  read,
+  read_unchanged,
+  read_copy,
+  sequence,
+  nten_ready,
+  ten_ready,
+  call
+};
 
 // Ends the traced child with an error that shows.
 void require(bool condition, const char* what) {
@@ -199,6 +209,21 @@ TEST_P(HotPath, DispatchingMakesOneSystemCallHoweverManyEventsItBrings) {
     EXPECT_EQ(calls.at(section).size(), rounds);
     EXPECT_TRUE(std::ranges::all_of(calls.at(section), polls));
   }
+}
+
+TEST_P(HotPath, ACallMakesTwoSystemCalls) {
+  const auto calls = trace_system_calls([&] {
+    auto client = daemon_.connect();
+    require(client.stat("a").has_value(), "the first grows what it keeps");
+    for (int i = 0; i < rounds; ++i) {
+      const TracedSection section(call);
+      require(client.stat("a").has_value(), "stat");
+    }
+    return 0;
+  });
+  Calls expected;
+  for (int i = 0; i < rounds; ++i) expected.insert(expected.end(), {SYS_sendmsg, SYS_recvmsg});
+  EXPECT_EQ(calls.at(call), expected);
 }
 
 class StreamHotPath : public DaemonTest {

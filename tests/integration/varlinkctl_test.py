@@ -73,6 +73,26 @@ class Varlinkctl(unittest.TestCase):
         text = json.loads(self.run_ctl("--json=short", "call", self.memiod.path, "io.memio.Metrics", '{"openMetrics":true}'))
         self.assertTrue(text["openMetrics"].endswith("# EOF\n"))
 
+    def test_commands_and_messages(self):
+        with memiod.start([MEMIOCTL, "handle", "echo", "--", "cat"], env=self.memiod.environment,
+                          stdout=subprocess.DEVNULL) as handler:
+            while not any(session["commands"] for session in json.loads(
+                    self.run_ctl("--json=short", "call", self.memiod.path, "io.memio.ListSessions", "{}"))["sessions"]):
+                pass
+            answer = json.loads(self.run_ctl("--json=short", "call", self.memiod.path, "io.memio.Invoke",
+                                             '{"name":"echo","arguments":{"x":[-1.5,null]}}'))
+            self.assertEqual(answer, {"result": {"x": [-1.5, None]}, "attachments": []})
+            handler.terminate()
+        self.run_ctl("call", self.memiod.path, "io.memio.Invoke", '{"name":"none"}', code=1)
+        self.assertIn("io.memio.NoSuchCommand", self.stderr)
+        with memiod.start([VARLINKCTL, "--more", "--json=short", "call", self.memiod.path, "io.memio.Receive",
+                           '{"listen":["a/*"]}'], stdout=subprocess.PIPE) as listening:
+            deliveries = (json.loads(line.lstrip(b"\x1e")) for line in listening.stdout)
+            self.assertEqual(next(deliveries), {"kind": "ready"})
+            self.run_ctl("call", self.memiod.path, "io.memio.Emit", '{"topic":"a/b","payload":{"x":1}}')
+            self.assertEqual(next(deliveries), {"kind": "message", "name": "a/b", "value": {"x": 1}})
+            listening.terminate()
+
     def test_call_with_an_error(self):
         self.run_ctl("call", self.memiod.path, "io.memio.Stat", '{"name":"none"}', code=1)
         self.assertIn("io.memio.NoSuchRegion", self.stderr)

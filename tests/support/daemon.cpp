@@ -3,8 +3,9 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <stdexcept>
+
+#include "support/process_use.h"
 
 namespace memio::test {
 
@@ -19,13 +20,7 @@ Client Daemon::connect() const {
   return std::move(*client);
 }
 
-std::size_t Daemon::open_fds() const {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(pid()) + "/fd"))
-    ++count;
-  return count;
-}
+std::size_t Daemon::open_fds() const { return use_of(pid()).descriptors; }
 
 Process DaemonTest::start_leasing(const std::string& region) const {
   const Turnstile leased;

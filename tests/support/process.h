@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -54,6 +55,10 @@ class Process {
   pid_t pid_ = -1;
   UniqueFd output_;
 };
+
+// How many descriptors this process, and those that it starts from now on, may have: `wanted`, if the hard limit allows
+// it or may be raised, as root may; else as many as the hard limit says.
+std::uint64_t raise_descriptor_limit(std::uint64_t wanted);
 
 // A pipe's ends, to read from and to write to.
 std::pair<UniqueFd, UniqueFd> make_pipe();

@@ -64,8 +64,8 @@ class Request {
 
  private:
   Result<void> send(std::vector<protocol::Grant> grants) {
-    Call call{std::string(protocol::open_connection_method)};
-    call.parameters = protocol::to_json(protocol::OpenConnectionParameters{std::move(grants)});
+    const WrittenCall call{.method = protocol::open_connection_method,
+                           .parameters = protocol::to_text(protocol::OpenConnectionParameters{std::move(grants)})};
     if (auto sent = channel_.send(encode(call)); !sent) return sent;
     if (auto flushed = channel_.flush(); !flushed) return flushed;
     // A new socket has room for some hundred kilobytes, and memiod takes no longer message.

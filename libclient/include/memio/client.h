@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "memio/api.h"
+#include "memio/command.h"
 #include "memio/region.h"
 #include "memio/stream.h"
 #include "memio/unique_fd.h"
@@ -51,6 +52,9 @@ struct Event {
     reconnected,      // memiod is back, and so are our handles; `token` is 0
     stream_readable,  // StreamReader::next has something, or the stream has ended
     stream_writable,  // StreamWriter::begin has room, or the stream has ended
+    call_arrived,     // CommandHandler::next has something
+    call_cancelled,   // of the calls that a handler took some are cancelled
+    message_arrived,  // Listener::next has something
   };
   Token token;
   Kind kind = Kind::region_changed;
@@ -144,6 +148,25 @@ class MEMIO_API Client {
 
   // The same without waiting; errors of the watch itself are told by Watcher::next.
   void watch_async(std::string_view pattern, bool versions, Token token, Done<Watcher> done);
+
+  // Calls a command (memio/command.h) and waits for the answer, however long that takes if there is no timeout: a
+  // client that handles a command itself must not wait for it. `arguments` is JSON. Errors: no_such_command,
+  // command_failed (Error::rejection says what the handler said), handler_gone, call_timed_out, limit_exceeded,
+  // disconnected; invalid_parameter if the text is no JSON; misuse of an attachment.
+  Result<CallAnswer> call(std::string_view name, std::string_view arguments = "null", CallOptions options = {});
+  // The same without waiting, as many at a time as one likes; also call_cancelled.
+  PendingCall call_async(std::string_view name, std::string_view arguments, CallOptions options, Done<CallAnswer> done);
+  // Handles a command from now on. Errors: command_exists, invalid_name, permission_denied, limit_exceeded.
+  Result<CommandHandler> handle(std::string_view name, Token token = {});
+  void handle_async(std::string_view name, Token token, Done<CommandHandler> done);
+
+  // Sends a message to all who listen to the topic; nobody's slowness delays it. `payload` is JSON. Waits only until
+  // memiod has it. Errors: invalid_name, permission_denied, disconnected; invalid_parameter if the text is no JSON.
+  Result<void> emit(std::string_view topic, std::string_view payload = "null");
+  void emit_async(std::string_view topic, std::string_view payload, Done<void> done = {});
+  // Listens to the topics that match a pattern from now on. Errors: invalid_pattern, limit_exceeded.
+  Result<Listener> listen(std::string_view pattern, Token token = {});
+  void listen_async(std::string_view pattern, Token token, Done<Listener> done);
 
   // Streams (memio/stream.h). One side creates it, the other opens it. The errors are those of create() and open(), and
   // invalid_slots and invalid_capacity for options that cannot be. open_...: busy if somebody else is that side of the

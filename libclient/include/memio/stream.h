@@ -58,7 +58,7 @@ class MEMIO_API StreamWriter {
   ~StreamWriter();
 
   // A free buffer, chunk_size() bytes whose content is unspecified, to be filled before commit(). Called again before
-  // it: the same one.
+  // it: the same one, or what has ended the stream meanwhile.
   Result<std::span<std::byte>> begin(std::chrono::milliseconds timeout);
   // Gives the first `length` bytes of it to the reader. `last`: the stream ends with them. Nothing is put in for length
   // 0, unless it is the last. Errors: misuse if not begun; payload_too_large.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -19,8 +21,9 @@ struct Frame {
   std::vector<UniqueFd> fds;
 };
 
-// NUL-terminated messages with file descriptors, over a non-blocking Unix stream socket. Knows no event loop: the owner
-// calls receive() when the socket is readable and flush() when it is writable and wants_write() says so.
+// NUL-terminated messages with file descriptors, over a Unix stream socket. Knows no event loop: the owner calls
+// receive() when the socket is readable and flush() when it is writable and wants_write() says so. Whether the socket
+// blocks makes no difference.
 //
 // Which message do descriptors belong to? The sender gives a message that has any a sendmsg(2) of its own,
 // and the kernel ends a read right after the piece they came with. So on the receiver's side they belong to the
@@ -40,7 +43,7 @@ class Channel {
 
   enum class Input : std::uint8_t { some, none, end };  // bytes came, would block, the peer closed
 
-  // Takes over a connected socket, which must be non-blocking.
+  // Takes over a connected socket.
   explicit Channel(UniqueFd socket);
   Channel(UniqueFd socket, Limits limits);
 
@@ -50,12 +53,19 @@ class Channel {
   // Errors: message_too_large; protocol_violation for more descriptors than allowed; disconnected; system.
   Result<Input> receive(std::size_t most = std::size_t{64} * 1024);
 
+  // Waits until there is something to be read, and reads it. With a socket that blocks that is one system call.
+  // Errors: as receive().
+  Result<Input> wait_and_receive();
+  // Whether a socket is among the descriptors that were sent to us and are not received yet. Only looks: all stays to
+  // be received.
+  [[nodiscard]] bool socket_waits() const;
+
   // The next whole message, if there is one.
   [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
   [[nodiscard]] std::optional<Frame> next();
 
   // Queues a message and its descriptors; flush() sends it. Error: limit_exceeded if too much is waiting already.
-  Result<void> send(std::string_view text, std::vector<UniqueFd> fds = {});
+  Result<void> send(std::string text, std::vector<UniqueFd> fds = {});
 
   // Sends what the socket takes now. Never blocks, never raises SIGPIPE. Errors: disconnected, system.
   Result<void> flush();
@@ -73,6 +83,8 @@ class Channel {
     std::vector<UniqueFd> fds;
   };
 
+  struct Reading;
+  Result<Input> take(Reading& reading, ssize_t n);
   // Cuts what was just read (incoming_ from `old_size`) into messages.
   Result<void> split(std::size_t old_size, std::vector<UniqueFd> fds);
 

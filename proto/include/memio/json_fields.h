@@ -4,21 +4,26 @@
 // Reads and writes the fields of a protocol object strictly: a field that is missing, of another type or unknown is an
 // error that names it. The code that proto/generate.py makes is the only user.
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <concepts>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "memio/json_text.h"
+#include "memio/raw_json.h"
 #include "memio/result.h"
 
 namespace memio::protocol {
 
-using Json = nlohmann::json;
+using memio::Json;
 
 class FieldReader;
+class FieldWriter;
 
 // The words of an enum in the protocol, in the order of its values.
 template <class E>
@@ -43,146 +48,192 @@ template <NamedEnum E>
 
 // A struct of the protocol: the generated functions are found by argument-dependent look-up.
 template <class T>
-concept Struct = requires(Json& json, FieldReader& reader, T& value) {
-  write_fields(json, value);
+concept Struct = requires(FieldWriter& writer, FieldReader& reader, T& value) {
+  write_fields(writer, value);
   read_fields(reader, value);
 };
 
+// Reads an object's fields, in any order. What is wrong is only spelled out when something is.
 class FieldReader {
  public:
-  // Borrows `object`. `path` is the name of the object itself, put before its fields' names in errors.
-  FieldReader(const Json& object, std::string path) : object_(object), path_(std::move(path)) {
-    if (!object_.is_object()) failed_ = path_.empty() ? "parameters" : path_;
+  // Borrows `object`.
+  explicit FieldReader(const Json& object) : object_(object) {
+    constexpr std::size_t usual = 16;
+    known_.reserve(usual);
   }
 
   template <class T>
   void read(std::string_view name, T& value) {
     known_.push_back(name);
-    if (!failed_.empty()) return;
+    if (failed_) return;
     const auto found = object_.find(name);
     if (found == object_.end()) {
-      failed_ = full_name(name);
+      failed_.emplace(name);
       return;
     }
-    read_value(*found, full_name(name), value);
+    ++found_;
+    read_value(name, *found, value);
   }
 
   template <class T>
   void read(std::string_view name, std::optional<T>& value) {
     known_.push_back(name);
-    if (!failed_.empty()) return;
+    if (failed_) return;
     const auto found = object_.find(name);
-    if (found == object_.end() || found->is_null()) return;
-    read_value(*found, full_name(name), value.emplace());
+    if (found == object_.end()) return;
+    ++found_;
+    if (!found->is_null()) read_value(name, *found, value.emplace());
   }
 
-  // The name of the first field that is wrong, or an empty string.
-  [[nodiscard]] std::string finish() {
-    if (!failed_.empty()) return failed_;
-    for (const auto& item : object_.items()) {
-      bool is_known = false;
-      for (const auto name : known_) is_known = is_known || name == item.key();
-      if (!is_known) return full_name(item.key());
-    }
-    return {};
+  // The name of the first field that is wrong, if one is.
+  [[nodiscard]] std::optional<std::string> finish() {
+    if (!failed_ && found_ < object_.size()) failed_ = unknown_field();
+    return std::move(failed_);
   }
 
  private:
-  [[nodiscard]] std::string full_name(std::string_view name) const {
-    return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
+  template <class T>
+  void read_value(std::string_view name, const Json& json, T& value) {
+    std::string inside;
+    if (!read_json(json, value, inside)) failed_ = std::string(name) + inside;
   }
 
-  void read_value(const Json& json, const std::string& name, std::string& value) {
-    if (json.is_string())
-      value = json.get<std::string>();
-    else
-      failed_ = name;
+  [[nodiscard]] std::string unknown_field() const {
+    for (const auto& item : object_.items())
+      if (std::ranges::find(known_, item.key()) == known_.end()) return item.key();
+    return {};
   }
-  void read_value(const Json& json, const std::string& name, bool& value) {
-    if (json.is_boolean())
-      value = json.get<bool>();
-    else
-      failed_ = name;
+
+  // Each is false if the value is not what it should be; `inside` is then where in it, and stays empty if that is the
+  // value itself.
+  static bool read_json(const Json& json, std::string& value, std::string&) {
+    if (!json.is_string()) return false;
+    value = json.get_ref<const std::string&>();
+    return true;
   }
-  void read_value(const Json& json, const std::string& name, std::uint64_t& value) {
-    if (json.is_number_unsigned())  // nlohmann keeps every non-negative integer so
-      value = json.get<std::uint64_t>();
-    else
-      failed_ = name;
+  static bool read_json(const Json& json, bool& value, std::string&) {
+    if (!json.is_boolean()) return false;
+    value = json.get<bool>();
+    return true;
+  }
+  static bool read_json(const Json& json, std::uint64_t& value, std::string&) {
+    if (!json.is_number_unsigned()) return false;  // nlohmann keeps every non-negative integer so
+    value = json.get<std::uint64_t>();
+    return true;
+  }
+  static bool read_json(const Json& json, JsonText& value, std::string&) {
+    value.text = memio::to_text(json);
+    return true;
   }
   template <NamedEnum E>
-  void read_value(const Json& json, const std::string& name, E& value) {
+  static bool read_json(const Json& json, E& value, std::string&) {
     const auto parsed = json.is_string() ? from_string<E>(json.get_ref<const std::string&>()) : std::nullopt;
-    if (parsed)
-      value = *parsed;
-    else
-      failed_ = name;
+    if (parsed) value = *parsed;
+    return parsed.has_value();
   }
   template <class T>
-  void read_value(const Json& json, const std::string& name, std::vector<T>& value) {
-    if (!json.is_array()) {
-      failed_ = name;
-      return;
-    }
+  static bool read_json(const Json& json, std::vector<T>& value, std::string& inside) {
+    if (!json.is_array()) return false;
     for (const auto& element : json) {
-      const std::string element_name = name + "[" + std::to_string(value.size()) + "]";
-      read_value(element, element_name, value.emplace_back());
-      if (!failed_.empty()) return;
+      if (read_json(element, value.emplace_back(), inside)) continue;
+      inside = "[" + std::to_string(value.size() - 1) + "]" + inside;
+      return false;
     }
+    return true;
   }
   template <Struct T>
-  void read_value(const Json& json, const std::string& name, T& value) {
-    FieldReader reader(json, name);
+  static bool read_json(const Json& json, T& value, std::string& inside) {
+    if (!json.is_object()) return false;
+    FieldReader reader(json);
     read_fields(reader, value);
-    failed_ = reader.finish();
+    const auto wrong = reader.finish();
+    if (wrong) inside = "." + *wrong;
+    return !wrong;
   }
 
   const Json& object_;
-  std::string path_;
-  std::string failed_;
+  std::size_t found_ = 0;
+  std::optional<std::string> failed_;
   std::vector<std::string_view> known_;
 };
-
-template <Struct T>
-[[nodiscard]] Json to_json(const T& value) {
-  Json json = Json::object();
-  write_fields(json, value);
-  return json;
-}
 
 // Reads a whole object. Error: invalid_parameter, its message the name of the field that is wrong.
 template <Struct T>
 [[nodiscard]] Result<T> parse(const Json& json) {
+  if (!json.is_object()) return fail(Errc::invalid_parameter, "parameters");
   T value;
-  FieldReader reader(json, {});
+  FieldReader reader(json);
   read_fields(reader, value);
-  if (auto wrong = reader.finish(); !wrong.empty()) return fail(Errc::invalid_parameter, std::move(wrong));
+  if (auto wrong = reader.finish()) return fail(Errc::invalid_parameter, std::move(*wrong));
   return value;
 }
 
-template <class T>
-[[nodiscard]] Json value_to_json(const T& value) {
-  if constexpr (Struct<T>)
-    return to_json(value);
-  else if constexpr (NamedEnum<T>)
-    return to_string(value);
-  else
-    return value;
-}
-template <class T>
-[[nodiscard]] Json value_to_json(const std::vector<T>& values) {
-  Json array = Json::array();
-  for (const auto& value : values) array.push_back(value_to_json(value));
-  return array;
+// Writes an object's fields as text, in the order in which it is told of them: that of their names.
+class FieldWriter {
+ public:
+  // Borrows `text`, at whose end the object has begun.
+  explicit FieldWriter(std::string& text) : text_(text) {}
+
+  template <class T>
+  void write(std::string_view name, const T& value) {
+    if (!first_) text_ += ',';
+    first_ = false;
+    text_ += '"';
+    text_ += name;
+    text_ += "\":";
+    write_value(text_, value);
+  }
+  template <class T>
+  void write(std::string_view name, const std::optional<T>& value) {
+    if (value) write(name, *value);
+  }
+
+  static void write_value(std::string& text, const std::string& value) { append_json_string(text, value); }
+  static void write_value(std::string& text, bool value) { text += value ? "true" : "false"; }
+  static void write_value(std::string& text, std::uint64_t value) {
+    std::array<char, 20> digits;  // of the largest
+    text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+  }
+  static void write_value(std::string& text, const JsonText& value) { text += value.text; }
+  template <NamedEnum E>
+  static void write_value(std::string& text, E value) {
+    append_json_string(text, to_string(value));
+  }
+  template <class T>
+  static void write_value(std::string& text, const std::vector<T>& values) {
+    text += '[';
+    for (const auto& value : values) {
+      if (&value != values.data()) text += ',';
+      write_value(text, value);
+    }
+    text += ']';
+  }
+  template <Struct T>
+  static void write_value(std::string& text, const T& value) {
+    text += '{';
+    FieldWriter writer(text);
+    write_fields(writer, value);
+    text += '}';
+  }
+
+ private:
+  std::string& text_;
+  bool first_ = true;
+};
+
+template <Struct T>
+[[nodiscard]] JsonText to_text(const T& value) {
+  constexpr std::size_t usual = 512;
+  JsonText json{std::string()};
+  json.text.reserve(usual);
+  FieldWriter::write_value(json.text, value);
+  return json;
 }
 
-template <class T>
-void write_field(Json& json, const char* name, const T& value) {
-  json[name] = value_to_json(value);
-}
-template <class T>
-void write_field(Json& json, const char* name, const std::optional<T>& value) {
-  if (value) json[name] = value_to_json(*value);
+// For whoever goes on with it as Json.
+template <Struct T>
+[[nodiscard]] Json to_json(const T& value) {
+  return Json::parse(to_text(value).text);
 }
 
 }  // namespace memio::protocol

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -31,6 +32,12 @@ enum class Errc : std::uint8_t {
   malformed_message,
   message_too_large,
   unexpected_file_descriptors,
+  no_such_command,
+  command_exists,
+  command_failed,
+  handler_gone,
+  call_cancelled,
+  call_timed_out,
 
   method_not_found,
   method_not_implemented,
@@ -70,6 +77,12 @@ enum class Errc : std::uint8_t {
     case Errc::malformed_message: return "io.memio.MalformedMessage";
     case Errc::message_too_large: return "io.memio.MessageTooLarge";
     case Errc::unexpected_file_descriptors: return "io.memio.UnexpectedFileDescriptors";
+    case Errc::no_such_command: return "io.memio.NoSuchCommand";
+    case Errc::command_exists: return "io.memio.CommandExists";
+    case Errc::command_failed: return "io.memio.CommandFailed";
+    case Errc::handler_gone: return "io.memio.HandlerGone";
+    case Errc::call_cancelled: return "io.memio.CallCancelled";
+    case Errc::call_timed_out: return "io.memio.CallTimedOut";
     case Errc::expected_more: return "org.varlink.service.ExpectedMore";
     case Errc::method_not_found: return "org.varlink.service.MethodNotFound";
     case Errc::method_not_implemented: return "org.varlink.service.MethodNotImplemented";
@@ -91,6 +104,12 @@ enum class Errc : std::uint8_t {
   return "io.memio.client.System";
 }
 
+// What the handler of a command said when it rejected a call, besides its sentence.
+struct Rejection {
+  std::string error;    // its own name for what went wrong
+  std::string details;  // JSON; empty if it said nothing else
+};
+
 // An error as a value: which one, and a sentence for people saying what was asked, what is wrong and what to do.
 // Errors of the data plane (busy, corrupt, ...) carry no sentence of their own, so that making one allocates nothing;
 // text() always has something to show.
@@ -98,6 +117,7 @@ struct Error {
   Errc code = Errc::system;
   int system_errno = 0;  // errno where the kernel gave one, else 0
   std::string message;
+  std::shared_ptr<const Rejection> rejection{};  // with command_failed
 
   [[nodiscard]] std::string_view name() const noexcept { return error_name(code); }
   // "what was wrong (io.memio.Name)", with the kernel's word where there is one.

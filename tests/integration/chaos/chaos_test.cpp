@@ -9,8 +9,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <random>
 #include <set>
@@ -19,6 +17,7 @@
 #include "memio/client.h"
 #include "model.h"
 #include "support/manager.h"
+#include "support/process_use.h"
 
 namespace memio::test {
 
@@ -36,21 +35,6 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return value ? std::stoull(value) : otherwise;
 }
 
-struct Use {
-  std::size_t descriptors = 0;
-  std::size_t resident = 0;  // KiB
-};
-
-Use use_of(pid_t pid) {
-  const auto proc = "/proc/" + std::to_string(pid);
-  Use use;
-  for ([[maybe_unused]] const auto& fd : std::filesystem::directory_iterator(proc + "/fd")) ++use.descriptors;
-  std::ifstream status(proc + "/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) use.resident = std::stoul(line.substr(6));
-  return use;
-}
-
 class Chaos : public testing::Test {
  protected:
   Chaos() { std::cout << "MEMIO_CHAOS_SEED=" << seed_ << std::endl; }
@@ -60,7 +44,7 @@ class Chaos : public testing::Test {
   // Everybody sees what the model says, as soon as all that is under way is over.
   void check_all();
   // All that memiod and its manager hold is that they held at first.
-  void check_nothing_is_left(const Use& before);
+  void check_nothing_is_left(const ProcessUse& before);
   void end_all();
 
   std::size_t steps_ = 0;
@@ -405,7 +389,7 @@ void Chaos::end_all() {
   check_all();
 }
 
-void Chaos::check_nothing_is_left(const Use& before) {
+void Chaos::check_nothing_is_left(const ProcessUse& before) {
   const auto left = [&] {
     EXPECT_TRUE(own_.list()) << "so that memiod has had its turn";
     manager_.pump();
@@ -414,17 +398,17 @@ void Chaos::check_nothing_is_left(const Use& before) {
   for (const auto deadline = Clock::now() + 20s; left() && Clock::now() < deadline;) {
   }
   EXPECT_EQ(manager_.stored(), 1) << "nothing but the ledger";
-  const Use after = use_of(manager_.pid());
+  const ProcessUse after = use_of(manager_.pid());
   EXPECT_EQ(after.descriptors, before.descriptors);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep what was freed
   // What the allocator keeps for the next time.
-  EXPECT_LT(after.resident, before.resident + 2048);
+  EXPECT_LT(after.resident, before.resident + (std::uint64_t{2} << 20));
 #endif
 }
 
 TEST_F(Chaos, EverybodySeesWhatTheModelSays) {
   check_all();  // so that our own connection has been taken
-  const Use before = use_of(manager_.pid());
+  const ProcessUse before = use_of(manager_.pid());
   const auto end = Clock::now() + std::chrono::seconds(from_environment("MEMIO_CHAOS_SECONDS", 30));
   while (Clock::now() < end && !HasFatalFailure()) step();
   if (!HasFatalFailure()) end_all();

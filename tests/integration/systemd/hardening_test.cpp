@@ -2,7 +2,9 @@
 // The service's sandbox is as tight as it is said to be, and memiod works in it.
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -45,6 +47,19 @@ TEST_F(Service, HasNoRightsAndSeesNothingOfOthers) {
   EXPECT_NE(mounts.find(" / / ro,"), std::string::npos) << mounts;
   EXPECT_NE(mounts.find("/tmp /tmp rw"), std::string::npos) << mounts;
   EXPECT_NE(mounts.find(" /proc/sys ro,"), std::string::npos) << mounts;
+}
+
+// The unit's user namespace hides who they are. So memiod says what to do, rather than leave a policy without effect.
+TEST_F(Service, APolicyForOtherUsersNeedsThemToBeToldApart) {
+  std::filesystem::create_directories(home() + "/.config/memio");
+  std::ofstream(home() + "/.config/memio/memiod.conf")
+      << R"({"policy": {")" << ::geteuid() + 1 << R"(": {"grants": []}}})";
+  start("[Service]\nRestart=no\n");
+  EXPECT_NE(Process::run({"systemctl", "--user", "start", "memiod.service"}).wait(), 0);
+  EXPECT_TRUE(becomes([] { return !logged("cannot be kept: .* PrivateUsers=no").empty(); }));
+  systemctl({"reset-failed"});
+  start("[Service]\nPrivateUsers=no\n");
+  EXPECT_TRUE(connect().list());
 }
 
 // Every kind of region, since each is made with system calls of its own.

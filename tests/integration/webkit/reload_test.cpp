@@ -2,11 +2,10 @@
 // A thousand documents one after the other leave nothing behind, in any of the three processes.
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "pages.h"
+#include "support/process_use.h"
 #include "webkit_test.h"
 
 namespace memio::test {
@@ -17,27 +16,11 @@ namespace {
 constexpr int warm = 600;
 constexpr int reloads = warm + 1000;
 
-struct Use {
-  std::size_t fds = 0;
-  std::size_t mappings = 0;
-  std::size_t resident = 0;  // MiB
-};
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
-Use use_of(pid_t pid) {
-  const auto proc = "/proc/" + std::to_string(pid);
-  Use use;
-  for ([[maybe_unused]] const auto& fd : std::filesystem::directory_iterator(proc + "/fd")) ++use.fds;
-  std::ifstream maps(proc + "/maps");
-  for (std::string line; std::getline(maps, line);) ++use.mappings;
-  std::ifstream statm(proc + "/statm");
-  std::size_t pages = 0;
-  statm >> pages >> pages;
-  use.resident = pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) >> 20;
-  return use;
-}
-
-std::ostream& operator<<(std::ostream& out, const Use& use) {
-  return out << use.fds << " descriptors, " << use.mappings << " mappings, " << use.resident << " MiB resident";
+std::ostream& operator<<(std::ostream& out, const ProcessUse& use) {
+  return out << use.descriptors << " descriptors, " << use.mappings << " mappings, " << (use.resident >> 20)
+             << " MiB resident";
 }
 
 // A page that uses memio and then loads itself again, a thousand times.
@@ -85,9 +68,9 @@ TEST_F(Reload, AThousandLeaveNothing) {
   const auto processes = Browser::web_processes();
   ASSERT_EQ(processes.size(), 1U);
   const pid_t page = processes.front();
-  const Use page_before = use_of(page);
-  const Use daemon_before = use_of(daemon_.pid());
-  const Use own_before = use_of(::getpid());
+  const ProcessUse page_before = use_of(page);
+  const ProcessUse daemon_before = use_of(daemon_.pid());
+  const ProcessUse own_before = use_of(::getpid());
   const auto mapped_before = Browser::memio_mappings();
 
   const auto began = std::chrono::steady_clock::now();
@@ -95,9 +78,9 @@ TEST_F(Reload, AThousandLeaveNothing) {
   run_to(reloads);
   if (HasFatalFailure()) return;
   const auto took = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
-  const Use page_after = use_of(page);
-  const Use daemon_after = use_of(daemon_.pid());
-  const Use own_after = use_of(::getpid());
+  const ProcessUse page_after = use_of(page);
+  const ProcessUse daemon_after = use_of(daemon_.pid());
+  const ProcessUse own_after = use_of(::getpid());
   std::cout << reloads - warm << " reloads in " << took.count() << " s\n  web process: " << page_before << "\n  then "
             << page_after << "\n  memiod: " << daemon_before << "\n  then " << daemon_after
             << "\n  application: " << own_before << "\n  then " << own_after << std::endl;
@@ -105,14 +88,14 @@ TEST_F(Reload, AThousandLeaveNothing) {
   EXPECT_EQ(Browser::memio_mappings(), mapped_before);
   // JavaScript's heap and WebKit's caches come and go, by some 130 mappings; a leak would grow by one at each reload.
   const auto leak = static_cast<std::size_t>(reloads - warm) / 4;
-  EXPECT_LT(page_after.fds, page_before.fds + leak);
+  EXPECT_LT(page_after.descriptors, page_before.descriptors + leak);
   EXPECT_LT(page_after.mappings, page_before.mappings + leak)
       << "the kernel joins what was put back to what is around it";
-  EXPECT_LE(daemon_after.fds, daemon_before.fds);
-  EXPECT_LT(own_after.fds, own_before.fds + leak);
-  EXPECT_LE(daemon_after.resident, daemon_before.resident + 1);
+  EXPECT_LE(daemon_after.descriptors, daemon_before.descriptors);
+  EXPECT_LT(own_after.descriptors, own_before.descriptors + leak);
+  EXPECT_LE(daemon_after.resident, daemon_before.resident + mib);
   // A leak of one region's slots each time would be 1000 times 4 MiB; of its pages that were touched, some MiB.
-  EXPECT_LE(page_after.resident, page_before.resident + 40);
+  EXPECT_LE(page_after.resident, page_before.resident + 40 * mib);
   EXPECT_EQ(browser.terminations(), 0);
 }
 

@@ -25,7 +25,8 @@ RegionRecord record(const std::string& name, std::uint64_t generation) {
                     .region_inode = 11,
                     .leases_inode = 12,
                     .taken = std::vector<bool>(100),
-                    .creator_cell = 1};
+                    .creator_cell = 1,
+                    .owner = 1000};
   made.taken[1] = made.taken[99] = true;
   return made;
 }
@@ -63,6 +64,7 @@ TEST(Ledger, TellsTheNextMemiodWhatItWasTold) {
   EXPECT_EQ(found->region_inode, 11U);
   EXPECT_EQ(found->leases_inode, 12U);
   EXPECT_EQ(found->creator_cell, 0U);
+  EXPECT_EQ(found->owner, 1000U);
   EXPECT_TRUE(found->nameless);
   EXPECT_EQ(found->unused_since, std::chrono::microseconds(1234));
   std::vector<bool> taken(100);
@@ -82,6 +84,21 @@ TEST(Ledger, GrowsAndUsesFreedPlacesAgain) {
   auto next = *read_again(ledger);
   EXPECT_EQ(next.add(record("again", 1)).value(), indices[500]);
   EXPECT_FALSE(next.get(indices[500])->nameless) << "nothing of the one before is left";
+}
+
+TEST(Ledger, ARecordFromBeforeOwnersWereKeptHasNone) {
+  auto ledger = *Ledger::make();
+  const auto roots = [] {
+    auto made = record("a", 1);
+    made.owner = 0;
+    return made;
+  }();
+  const auto index = ledger.add(roots).value();
+  EXPECT_EQ(ledger.get(index)->owner, 0U) << "root is somebody";
+  constexpr off_t owner = 4096 + 272;
+  const std::uint32_t zero = 0;
+  ASSERT_EQ(::pwrite(ledger.fd(), &zero, sizeof zero, owner), static_cast<ssize_t>(sizeof zero));
+  EXPECT_EQ(ledger.get(index)->owner, std::nullopt);
 }
 
 TEST(Ledger, OneOfAnotherVersionIsRefusedAndSaysSo) {

@@ -73,11 +73,25 @@ TEST_F(TurnsTest, ManyHaveTurnsOneAfterTheOther) {
 TEST_F(TurnsTest, TheLoopGoesOn) {
   const auto fd = make_eventfd(1);
   auto seat = turns_->join(fd.get(), [&](std::uint32_t) { log_.push_back(0); });
-  auto timer = loop_.add_timer([&] { loop_.exit(0); });
-  ASSERT_TRUE(timer);
-  timer->start_timer({});
+  const auto other = make_eventfd(1);
+  auto deferred = loop_.add_deferred([&] { loop_.exit(0); });
+  auto source = loop_.add_io(other.get(), EPOLLIN, [&](std::uint32_t) { deferred->run_soon(); });
+  ASSERT_TRUE(source && deferred);
   EXPECT_EQ(*loop_.run(), 0);
   EXPECT_LE(log_.size(), 10U);
+}
+
+TEST_F(TurnsTest, ATimerThatIsStartedInATurnFires) {
+  const auto fd = make_eventfd(1);
+  auto timer = loop_.add_timer([&] { loop_.exit(0); }, std::chrono::milliseconds(1));
+  ASSERT_TRUE(timer);
+  auto seat = turns_->join(fd.get(), [&](std::uint32_t) {
+    std::uint64_t count = 0;
+    ::eventfd_read(fd.get(), &count);  // so that nothing else wakes the loop
+    timer->start_timer(std::chrono::milliseconds(1));
+  });
+  ASSERT_TRUE(seat);
+  EXPECT_EQ(*loop_.run(), 0);
 }
 
 TEST_F(TurnsTest, OneMayLeaveInItsOwnTurnAndInAnothers) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/fd_leak_check.h"
@@ -323,6 +324,43 @@ TEST(Channel, HasNothingToReceiveFromASilentPeer) {
   ASSERT_TRUE(input);
   EXPECT_EQ(*input, Channel::Input::none);
   EXPECT_FALSE(channel.next());
+}
+
+TEST(Channel, WaitsForWhatComesWhetherItsSocketBlocksOrNot) {
+  for (const int flags : {0, O_NONBLOCK}) {
+    auto [ours, theirs] = socket_pair();
+    ASSERT_EQ(::fcntl(ours.get(), F_SETFL, flags), 0);
+    Channel channel(std::move(ours));
+    EXPECT_EQ(*channel.receive(), Channel::Input::none) << "never blocks";
+    std::thread sender([&to = theirs] { send_raw(to.get(), "{}\0"s); });
+    EXPECT_EQ(*channel.wait_and_receive(), Channel::Input::some);
+    sender.join();
+    EXPECT_EQ(channel.next()->text, "{}");
+    theirs.reset();
+    EXPECT_EQ(*channel.wait_and_receive(), Channel::Input::end);
+  }
+}
+
+TEST(Channel, SeesASocketThatWaitsWhereverItIsAndTakesNothing) {
+  auto [ours, theirs] = socket_pair();
+  Channel channel(std::move(ours));
+  EXPECT_FALSE(channel.socket_waits());
+  send_raw(theirs.get(), std::string(100'000, 'x'));
+  send_raw(theirs.get(), "y", marked_fds({1, 2}));
+  EXPECT_FALSE(channel.socket_waits());
+  std::vector<UniqueFd> more = marked_fds({3});
+  more.push_back(std::move(socket_pair().ours));
+  send_raw(theirs.get(), "z\0"s, more);
+  EXPECT_TRUE(channel.socket_waits());
+  EXPECT_TRUE(channel.socket_waits());
+  more.clear();
+  while (*channel.receive() == Channel::Input::some) {
+  }
+  const auto frame = channel.next();
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->text, std::string(100'000, 'x') + "yz");
+  EXPECT_EQ(frame->fds.size(), 4U);
+  EXPECT_FALSE(channel.socket_waits());
 }
 
 TEST(Channel, KeepsWhatAFullSocketDoesNotTakeAndSendsItLater) {

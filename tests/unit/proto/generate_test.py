@@ -31,7 +31,7 @@ type Thing (
   parts: ?[]Part
 )
 
-type Part (id: int)
+type Part (id: int, note: ?object)
 
 # Does it.
 method DoIt(thing: Thing, quick: ?bool) -> (socketFileDescriptor: int)
@@ -137,6 +137,8 @@ class CppTest(unittest.TestCase):
         self.assertIn("std::vector<Shape> shapes{};", header)
         self.assertIn("std::optional<std::vector<Part>> parts{};", header)
         self.assertIn("std::uint64_t socket_file_descriptor{};", header)
+        self.assertIn("std::optional<JsonText> note{};", header)
+        self.assertIn('#include "memio/json_text.h"', header)
         self.assertIn('do_it_method = "io.example.DoIt"', json_header)
         self.assertIn('std::string_view("io.example.Broken")', json_header)
         self.assertIn('reader.read("thingName", value.thing_name);', source)
@@ -186,6 +188,7 @@ class TypescriptTest(unittest.TestCase):
         self.assertIn("  thingName: string;", text)
         self.assertIn("  size?: number | null;", text)
         self.assertIn("  parts?: Part[] | null;", text)
+        self.assertIn("  note?: unknown | null;", text)
         self.assertIn("'io.example.DoIt': { parameters: DoItParameters; reply: DoItReply };", text)
         self.assertIn("  | 'io.example.Broken'", text)
 

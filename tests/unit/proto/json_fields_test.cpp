@@ -67,6 +67,7 @@ TEST(Parse, NamesTheFieldThatIsWrong) {
       {R"({"name":"a","capacity":1,"lifetime":""})", "lifetime"},
       {R"({"name":"a","capacity":1,"size":1})", "size"},
       {R"({"name":"a","capacity":1,"Name":"a"})", "Name"},
+      {R"({"name":"a","capacity":1,"":"a"})", ""},
   });
   expect_errors<WatchParameters>({{R"({"versions":1})", "versions"}, {R"({"pattern":false})", "pattern"}});
   expect_errors<ListReply>({{R"({"regions":{}})", "regions"}, {R"({"regions":null})", "regions"}});
@@ -101,6 +102,25 @@ TEST(ToJson, WritesEmptyListsAndEnumWords) {
   EXPECT_EQ(to_json(ListReply{}), Json({{"regions", Json::array()}}));
   EXPECT_EQ(to_json(Grant{"*", {Right::read, Right::create}}),
             Json({{"pattern", "*"}, {"rights", {"read", "create"}}}));
+}
+
+TEST(ToText, WritesWhatTheJsonLibraryWouldOfTheSame) {
+  const StatReply state{.region = {.name = "a", .capacity = ~std::uint64_t{0}, .exclusive = true},
+                        .version = 7,
+                        .handle_states = {{.access = Access::read, .leases = {0, 63}}, {.pid = 1, .writing = true}}};
+  EXPECT_EQ(to_text(state).text, to_json(state).dump());
+  EXPECT_EQ(to_text(CloseReply{}).text, "{}");
+  EXPECT_EQ(to_text(ListReply{}).text, R"({"regions":[]})");
+}
+
+TEST(ToText, WritesEveryStringSoThatItIsReadAsItWas) {
+  for (const auto& text : {std::string(), std::string("\0\x01\x1f\x7f", 4), std::string(R"("\ /)"), std::string("ä€😀"),
+                           std::string("line\nline\ttab")}) {
+    const auto written = to_text(OpenParameters{text, Access::read}).text;
+    EXPECT_EQ(written, Json({{"name", text}, {"access", "read"}}).dump());
+    EXPECT_EQ(Json::parse(written).at("name"), text);
+  }
+  EXPECT_EQ(to_text(OpenParameters{"\xff", Access::read}).text, "{\"access\":\"read\",\"name\":\"\xef\xbf\xbd\"}");
 }
 
 TEST(Enums, HaveAWordForEachValue) {

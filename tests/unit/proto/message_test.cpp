@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "memio/raw_json.h"
+
 namespace memio {
 namespace {
 
@@ -22,6 +24,28 @@ TEST(DecodeCall, ReadsAllPartsInAnyOrder) {
   EXPECT_EQ(call->parameters, Json({{"name", "a"}}));
   EXPECT_TRUE(call->oneway);
   EXPECT_FALSE(call->more);
+}
+
+TEST(DecodeCall, KeepsTheTextOfWhatIsPassedOn) {
+  const auto call = decode_call(
+      R"({"method":"io.memio.Invoke","parameters":{"name":"c","arguments": {"a" : 1e2, "b":["\u00e9"]} ,"id":7}})");
+  ASSERT_TRUE(call) << call.error().text();
+  EXPECT_TRUE(is_raw(call->parameters.at("arguments")));
+  EXPECT_EQ(to_text(call->parameters), R"({"arguments":{"a" : 1e2, "b":["\u00e9"]},"id":7,"name":"c"})");
+}
+
+TEST(DecodeCall, ChecksWhatIsPassedOnAsEverythingElse) {
+  const auto invoke = [](const std::string& arguments) {
+    return decode_call(R"({"method":"io.memio.Invoke","parameters":{"name":"c","arguments":)" + arguments + "}}");
+  };
+  for (const auto* wrong : {"{", "1,,", "\"\x80\"", R"({"a":1,"a":2})", "1e999", "01", "nul", R"(1,"name":"d")"}) {
+    const auto call = invoke(wrong);
+    ASSERT_FALSE(call) << wrong;
+    EXPECT_EQ(call.error().code, Errc::malformed_message);
+  }
+  EXPECT_TRUE(invoke(std::string(max_nesting - 2, '[') + std::string(max_nesting - 2, ']')));
+  EXPECT_THAT(invoke(std::string(max_nesting - 1, '[') + std::string(max_nesting - 1, ']')).error().message,
+              HasSubstr("deep"));
 }
 
 TEST(DecodeCall, TakesMissingAndNullParametersForNone) {

@@ -50,7 +50,7 @@ TEST(RegionName, IsRefusedWithTheRuleThatItBreaks) {
     ASSERT_FALSE(result) << name;
     EXPECT_EQ(result.error().code, Errc::invalid_name);
     EXPECT_THAT(result.error().message, HasSubstr(reason));
-    EXPECT_THAT(result.error().message, HasSubstr("not a region name"));
+    EXPECT_THAT(result.error().message, HasSubstr("not a name"));
   }
 }
 

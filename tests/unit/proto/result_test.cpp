@@ -41,8 +41,9 @@ TEST(Error, SaysWhatWasWrongAndWhichErrorItIs) {
 }
 
 TEST(Error, HasASentenceEvenIfItWasMadeWithoutOne) {
-  for (const auto code : {Errc::payload_too_large, Errc::read_only, Errc::busy, Errc::corrupt, Errc::evicted,
-                          Errc::misuse, Errc::disconnected, Errc::timed_out, Errc::out_of_resources}) {
+  for (const auto code :
+       {Errc::payload_too_large, Errc::read_only, Errc::busy, Errc::corrupt, Errc::evicted, Errc::misuse,
+        Errc::disconnected, Errc::timed_out, Errc::out_of_resources, Errc::aborted, Errc::peer_gone}) {
     const auto text = Error{code}.text();
     EXPECT_THAT(text, testing::Not(HasSubstr("the request failed"))) << error_name(code);
     EXPECT_THAT(text, HasSubstr(std::string(error_name(code))));

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT
+#include "mail.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "attachment.h"
+#include "client_core.h"
+#include "connect.h"
+#include "memio/region_name.h"
+
+namespace memio {
+
+namespace detail {
+
+namespace {
+
+std::string text_of(std::string_view method, JsonText parameters, bool more = false) {
+  return encode(WrittenCall{method, std::move(parameters), more, !more});
+}
+
+Result<std::vector<Attachment>> wrong(const std::string& what) {
+  return fail(Errc::protocol_violation, "memiod sent a delivery with " + what);
+}
+
+}  // namespace
+
+// --- saying ---
+
+void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds,
+               Request request) {
+  requests_.emplace(id, std::move(request));
+  say(text_of(method, std::move(parameters)), std::move(fds));
+}
+
+void Mail::tell(std::string_view method, JsonText parameters) { say(text_of(method, std::move(parameters)), {}); }
+
+void Mail::tell_if_open(std::string_view method, JsonText parameters, std::vector<UniqueFd> fds) noexcept {
+  if (state_ == State::closed) return;
+  try {
+    say(text_of(method, std::move(parameters)), std::move(fds));
+  } catch (const std::exception& error) {
+    lose(Error{Errc::disconnected, 0, error.what()});
+  }
+}
+
+void Mail::cancel(std::uint64_t id) {
+  if (requests_.contains(id)) tell_if_open(protocol::cancel_method, protocol::to_text(protocol::CancelParameters{id}));
+}
+
+void Mail::say(std::string text, std::vector<UniqueFd> fds) {
+  if (state_ == State::closed) open();
+  if (state_ != State::open) {
+    if (state_ == State::opening) outgoing_.push_back({std::move(text), std::move(fds)});
+    return;
+  }
+  if (auto sent = channel_->send(std::move(text), std::move(fds)); !sent) return lose(std::move(sent.error()));
+  if (auto flushed = channel_->flush(); !flushed) return lose(std::move(flushed.error()));
+  update_interest();
+}
+
+void Mail::open() {
+  state_ = State::opening;
+  core_.open_mail();
+}
+
+void Mail::begin(UniqueFd socket) {
+  if (auto made = make_blocking(socket.get()); !made) return lose(std::move(made.error()));
+  channel_.emplace(std::move(socket), client_limits);
+  wants_write_ = false;
+  state_ = State::open;
+  if (auto added = core_.poll_mail(channel_->fd(), EPOLLIN); !added) return lose(std::move(added.error()));
+  say(text_of(protocol::receive_method, protocol::to_text(protocol::ReceiveParameters{}), true), {});
+  for (auto& [text, fds] : std::exchange(outgoing_, {}))
+    if (state_ == State::open) say(std::move(text), std::move(fds));
+}
+
+void Mail::opened(Result<UniqueFd> socket) noexcept {
+  if (state_ != State::opening) return;
+  try {
+    if (!socket) return lose(std::move(socket.error()));
+    begin(std::move(*socket));
+  } catch (const std::exception& error) {
+    lose(Error{Errc::disconnected, 0, error.what()});
+  }
+}
+
+void Mail::update_interest() noexcept {
+  if (state_ != State::open || channel_->wants_write() == wants_write_) return;
+  wants_write_ = !wants_write_;
+  core_.repoll_mail(channel_->fd(), wants_write_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+Result<std::vector<UniqueFd>> Mail::fds_of(std::vector<Attachment> attachments) {
+  std::vector<UniqueFd> fds;
+  for (auto& attachment : attachments) {
+    auto& impl = *attachment.impl_;
+    if (impl.region) impl.fd = UniqueFd(::fcntl(impl.region->file_descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (!impl.fd.valid())
+      return fail(Errc::misuse, "an attachment was taken, or is attached to something else already");
+    fds.push_back(std::move(impl.fd));
+  }
+  return fds;
+}
+
+// --- who handles and listens ---
+
+void Mail::add(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on_answer, When when) {
+  if (!handlers_.emplace(handler->command, handler.get()).second)
+    return answer({std::move(on_answer), when},
+                  fail(Errc::command_exists, "this client handles the command " + handler->command + " already"));
+  core_.add_mail_source(*handler);
+  ask_to_handle(handler, std::move(on_answer), when);
+}
+
+void Mail::ask_to_handle(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on_answer, When when) {
+  ask(protocol::handle_method, protocol::HandleParameters{.name = handler->command}, {}, std::move(on_answer), when);
+}
+
+void Mail::add(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
+  listeners_.push_back(listener.get());
+  core_.add_mail_source(*listener);
+  ask_to_listen(listener, std::move(on_answer), when);
+}
+
+void Mail::ask_to_listen(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
+  ask(protocol::listen_method, protocol::ListenParameters{.pattern = listener->pattern}, {}, std::move(on_answer),
+      when);
+}
+
+void Mail::remove(CommandHandler::Impl& handler) noexcept {
+  const auto found = handlers_.find(handler.command);
+  if (found == handlers_.end() || found->second != &handler) return;
+  handlers_.erase(found);
+  core_.remove_mail_source(handler);
+  if (handler.ended) return;
+  tell_if_open(protocol::unhandle_method, protocol::to_text(protocol::UnhandleParameters{.name = handler.command}));
+}
+
+void Mail::remove(Listener::Impl& listener) noexcept {
+  if (std::erase(listeners_, &listener) == 0) return;
+  core_.remove_mail_source(listener);
+  if (listener.ended) return;
+  tell_if_open(protocol::unlisten_method, protocol::to_text(protocol::UnlistenParameters{.pattern = listener.pattern}));
+}
+
+void Mail::on_reconnected() {
+  pump();  // which notices that this one is lost as well
+  if (state_ == State::closed) resume();
+}
+
+void Mail::resume() {
+  if (!has_inhabitants()) return;
+  std::vector<std::shared_ptr<CommandHandler::Impl>> handlers;
+  for (const auto& [name, handler] : handlers_) handlers.push_back(handler->shared_from_this());
+  std::vector<std::shared_ptr<Listener::Impl>> listeners;
+  for (auto* listener : listeners_) listeners.push_back(listener->shared_from_this());
+  const auto end = [this](auto& one, Error error) {
+    // If memiod is lost once more it is asked again.
+    if (error.code == Errc::disconnected && core_.will_come_back()) return;
+    one.ended = std::move(error);
+    make_ready(one);
+  };
+  for (const auto& handler : handlers)
+    if (!handler->ended)
+      ask_to_handle(
+          handler,
+          [end, weak = std::weak_ptr(handler)](Result<Delivered> result) {
+            if (const auto one = weak.lock(); one && !result) end(*one, std::move(result.error()));
+          },
+          When::at_once);
+  for (const auto& listener : listeners)
+    if (!listener->ended)
+      ask_to_listen(
+          listener,
+          [end, weak = std::weak_ptr(listener)](Result<Delivered> result) {
+            if (const auto one = weak.lock(); one && !result) end(*one, std::move(result.error()));
+          },
+          When::at_once);
+}
+
+void Mail::lose(Error reason) noexcept {
+  if (state_ == State::closed) return;
+  if (state_ == State::open) core_.stop_polling(channel_->fd());
+  state_ = State::closed;
+  wants_write_ = false;
+  outgoing_.clear();
+  core_.forget_mail_handles();
+  const bool for_good = reason.code != Errc::disconnected || !core_.will_come_back();
+  for (const auto& [number, weak] : std::exchange(calls_, {})) {
+    const auto call = weak.lock();
+    if (!call) continue;
+    call->cancelled = true;
+    if (const auto handler = handlers_.find(call->name); handler != handlers_.end()) handler->second->cancelled = true;
+  }
+  for (const auto& [name, handler] : handlers_) {
+    handler->calls.clear();
+    if (for_good) handler->ended = reason;
+    make_ready(*handler);
+  }
+  for (auto* listener : listeners_) {
+    if (for_good) listener->ended = reason;
+    make_ready(*listener);
+  }
+  for (auto& [id, request] : std::exchange(requests_, {})) answer(std::move(request), fail(reason));
+  // Only this connection was lost, not the client's own: what is to come back comes back now.
+  if (!for_good && core_.connected()) resume();
+}
+
+// --- what comes ---
+
+void Mail::answer(Request request, Result<Delivered> result) {
+  if (!request.on_answer) return;
+  if (request.when == When::at_once) return request.on_answer(std::move(result));
+  core_.run_in_dispatch([on_answer = std::move(request.on_answer), kept = std::make_shared<Result<Delivered>>(std::move(
+                                                                       result))] { on_answer(std::move(*kept)); });
+}
+
+void Mail::make_ready(MailSource& source) noexcept {
+  source.arrived = true;
+  core_.make_mail_ready(source);
+}
+
+void Mail::pump(Wait wait) noexcept {
+  if (state_ != State::open) return;
+  try {
+    auto flushed = channel_->flush();
+    // Once: whoever waits for the socket is told if there is more.
+    auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
+    if (!input) return lose(std::move(input.error()));
+    while (state_ == State::open && channel_->has_next())
+      if (auto taken = take(*channel_->next()); !taken) return lose(std::move(taken.error()));
+    if (state_ != State::open) return;
+    if (*input == Channel::Input::end) return lose(Error{Errc::disconnected, 0, "memiod closed the connection"});
+    if (!flushed) return lose(std::move(flushed.error()));
+  } catch (const std::exception& error) {
+    return lose(Error{Errc::disconnected, 0, error.what()});
+  }
+  update_interest();
+}
+
+Result<void> Mail::step(const Deadline& deadline) {
+  if (state_ != State::open) return core_.step(deadline);
+  if (!deadline && !channel_->wants_write()) {
+    pump(Wait::yes);
+    return {};
+  }
+  pollfd wanted{channel_->fd(), static_cast<short>(channel_->wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
+  if (::poll(&wanted, 1, milliseconds_left(deadline)) < 0 && errno != EINTR)
+    return fail_errno(errno, "waiting for memiod");
+  pump();
+  return {};
+}
+
+Result<void> Mail::take(Frame frame) {
+  auto decoded = decode_reply(frame.text, Objects::passed_on);
+  if (!decoded) return fail(std::move(decoded.error()));
+  if (!decoded->error.empty()) return fail(to_error(*decoded));
+  auto reply = protocol::parse<protocol::ReceiveReply>(decoded->parameters);
+  if (!reply) return fail(Errc::protocol_violation, "memiod sent a delivery with a wrong " + reply.error().message);
+  auto attachments = open_attachments(*reply, std::move(frame.fds));
+  if (!attachments) return fail(std::move(attachments.error()));
+  switch (reply->kind) {
+    case protocol::DeliveryKind::ready: break;
+    case protocol::DeliveryKind::call: take_call(*reply, std::move(*attachments)); break;
+    case protocol::DeliveryKind::cancel: take_cancel(reply->id.value_or(0)); break;
+    case protocol::DeliveryKind::answer: take_answer(*reply, std::move(*attachments)); break;
+    case protocol::DeliveryKind::message: take_message(*reply); break;
+  }
+  return {};
+}
+
+Result<std::vector<Attachment>> Mail::open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds) {
+  std::vector<Attachment> attachments;
+  if (!reply.attachments) return attachments;
+  for (const auto& one : *reply.attachments) {
+    auto impl = std::make_unique<Attachment::Impl>();
+    if (one.region && one.handle) {
+      auto region = core_.make_region(*one.region, *one.handle, fds, false, ClientCore::Line::mail);
+      if (!region) return fail(std::move(region.error()));
+      impl->region.emplace(std::move(*region));
+    } else {
+      const auto place = one.file_descriptor.value_or(fds.size());
+      if (place >= fds.size() || !fds[place].valid()) return wrong("too few file descriptors");
+      impl->fd = std::move(fds[place]);
+    }
+    attachments.push_back(Attachment(std::move(impl)));
+  }
+  return attachments;
+}
+
+void Mail::take_call(protocol::ReceiveReply& reply, std::vector<Attachment> attachments) {
+  const auto found = handlers_.find(reply.name.value_or(""));
+  const auto number = reply.id.value_or(0);
+  auto call = std::make_shared<IncomingCall>();
+  call->core = core_.weak_from_this();
+  call->number = number;
+  call->name = std::move(reply.name).value_or("");
+  call->arguments = std::move(reply.value).value_or(JsonText{"null"}).text;
+  call->attachments = std::move(attachments);
+  if (found == handlers_.end() || found->second->ended) {
+    // It came while the handler went.
+    tell_if_open(protocol::answer_method,
+                 protocol::to_text(protocol::AnswerParameters{
+                     .id = number, .error = "Unanswered", .message = "nobody handles the command any more"}));
+    return;
+  }
+  calls_.emplace(number, call);
+  found->second->calls.push_back(std::move(call));
+  make_ready(*found->second);
+}
+
+void Mail::take_cancel(std::uint64_t number) {
+  const auto found = calls_.find(number);
+  if (found == calls_.end()) return;
+  const auto call = found->second.lock();
+  calls_.erase(found);
+  if (!call) return;
+  call->cancelled = true;
+  const auto handler = handlers_.find(call->name);
+  if (handler == handlers_.end()) return;
+  if (std::erase(handler->second->calls, call) > 0) return;  // nobody has seen it
+  handler->second->cancelled = true;
+  core_.make_mail_ready(*handler->second);
+}
+
+void Mail::take_answer(protocol::ReceiveReply& reply, std::vector<Attachment> attachments) {
+  const auto found = requests_.find(reply.id.value_or(0));
+  if (found == requests_.end()) return;
+  Request request = std::move(found->second);
+  requests_.erase(found);
+  if (!reply.error)
+    return answer(std::move(request),
+                  Delivered{std::move(reply.value).value_or(JsonText{"null"}).text, std::move(attachments)});
+  Error error{error_from_name(*reply.error), 0, std::move(reply.message).value_or("")};
+  if (error.code == Errc::command_failed)
+    error.rejection = std::make_shared<const Rejection>(
+        Rejection{std::move(reply.rejection).value_or(""), reply.details ? reply.details->text : std::string()});
+  answer(std::move(request), fail(std::move(error)));
+}
+
+void Mail::take_message(protocol::ReceiveReply& reply) {
+  const auto topic = std::move(reply.name).value_or("");
+  const auto payload = std::move(reply.value).value_or(JsonText{"null"}).text;
+  for (auto* listener : listeners_) {
+    listener->lost += reply.lost.value_or(0);
+    if (!matches(listener->pattern, topic)) continue;
+    listener->push({topic, payload});
+    make_ready(*listener);
+  }
+}
+
+}  // namespace detail
+
+void Listener::Impl::push(Message message) {
+  constexpr std::size_t most = 256;
+  constexpr std::size_t most_bytes = std::size_t{256} << 10;
+  const auto size_of = [](const Message& one) { return one.topic.size() + one.payload.size(); };
+  bytes += size_of(message);
+  message.lost = std::exchange(lost, 0);
+  messages.push_back(std::move(message));
+  while (messages.size() > 1 && (messages.size() > most || bytes > most_bytes)) {
+    bytes -= size_of(messages.front());
+    const auto gone = messages.front().lost + 1;
+    messages.pop_front();
+    messages.front().lost += gone;
+  }
+}
+
+}  // namespace memio
