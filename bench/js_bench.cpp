@@ -16,10 +16,21 @@
 //   notify   from a native publish, 16 ms after the one before, to a JavaScript handler of `change` | to a handler in
 //   the
 //            GLib main loop of another program
+//   upload   100 MiB from a worker's memory through a stream, until a native program has read all | POSTed by fetch()
+//   from
+//            the same worker, to a URI scheme or to an HTTP server on this machine, whichever is faster
+//   invoke   a command with a small argument, answered by a native program | a script message with reply, answered by
+//   the
+//            application
 //   frames   a frame of 1080p on a canvas, from a native program that publishes the next when it is told | fetched from
 //   a URI scheme
 //
 // performance.now() counts whole milliseconds in WebKit, so what is short is timed in batches.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -28,7 +39,9 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <sstream>
 #include <thread>
+#include <vector>
 
 #include "browser.h"
 #include "common/fd_source.h"
@@ -59,6 +72,13 @@ double number_of(const Json& value) {
 
 // bulk://host/page is a page, and bulk://host/<n> are n bytes.
 void serve(WebKitURISchemeRequest* request, gpointer) {
+  // What is POSTed is read; an empty answer says so.
+  const webext::ObjectPtr<GInputStream> posted(webkit_uri_scheme_request_get_http_body(request));
+  if (posted) {
+    static std::vector<char> buffer(mib);
+    while (g_input_stream_read(posted.get(), buffer.data(), buffer.size(), nullptr, nullptr) > 0) {
+    }
+  }
   static const std::vector<char> bulk(100 * mib, 'x');
   const std::string_view path = webkit_uri_scheme_request_get_path(request);
   const std::string_view page = "<!doctype html><title>js_bench</title>";
@@ -92,6 +112,70 @@ int publish_frames(const Daemon& daemon) {
     seen = must(wishes.wait(seen, std::chrono::milliseconds(-1)));
     must(region.write(frame));
   }
+}
+
+// A program that reads one stream after the other, all of it, into memory of its own.
+int read_streams(const Daemon& daemon) {
+  auto client = daemon.connect();
+  std::vector<std::byte> mine(mib);
+  for (;;) {
+    auto reader = must(client.create_stream_reader("b/upload"));
+    for (;;) {
+      const auto chunk = must(reader.next(std::chrono::milliseconds(-1)));
+      if (!chunk) break;
+      std::memcpy(mine.data(), chunk->data().data(), chunk->data().size());
+    }
+  }
+}
+
+// A program that answers the command b/echo with its arguments.
+int answer_calls(const Daemon& daemon) {
+  auto client = daemon.connect();
+  auto handler = must(client.handle("b/echo"));
+  for (;;) {
+    auto call = must(handler.wait(std::chrono::milliseconds(-1)));
+    must(call.answer(call.arguments()));
+  }
+}
+
+// An HTTP server that reads what is POSTed, one connection after the other.
+int serve_posts(int listening) {
+  std::vector<char> buffer(mib);
+  for (;;) {
+    const UniqueFd connection(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+    std::string head;
+    std::size_t left = 1;
+    for (std::size_t end = std::string::npos; left > 0;) {
+      const auto count = ::recv(connection.get(), buffer.data(), buffer.size(), 0);
+      if (count <= 0) break;
+      if (end != std::string::npos) {
+        left -= std::min(left, static_cast<std::size_t>(count));
+        continue;
+      }
+      head.append(buffer.data(), static_cast<std::size_t>(count));
+      end = head.find("\r\n\r\n");
+      if (end == std::string::npos) continue;
+      const auto field = head.find("Content-Length: ");
+      const std::size_t length = field < end ? std::stoul(head.substr(field + 16)) : 0;
+      left = length - std::min(length, head.size() - end - 4);
+    }
+    constexpr std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    static_cast<void>(::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL));
+  }
+}
+
+// A listening socket on a free port of this machine.
+std::pair<UniqueFd, unsigned> listen_locally() {
+  UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listening.get(), generic, size) != 0 || ::listen(listening.get(), 8) != 0 ||
+      ::getsockname(listening.get(), generic, &size) != 0)
+    die("no port to listen on");
+  return {std::move(listening), ntohs(address.sin_port)};
 }
 
 Region open_soon(Client& client, const char* name, Access access) {
@@ -175,6 +259,41 @@ constexpr const char* page_functions = R"js(
     for (let i = 0; i < 5; ++i) draw(new Uint8ClampedArray(await (await fetch('bulk://host/8294400')).arrayBuffer()));
     return (performance.now() - t) / 5;
   });
+  const uploader = new Worker(URL.createObjectURL(new Blob([workerSource + `
+    const bytes = new Uint8Array(100 << 20).fill(65);
+    onmessage = async ({data}) => {
+      try {
+        const t = performance.now();
+        if (data.buffer) {
+          const stream = attachStream(data.buffer);
+          await stream.write(bytes);
+          await stream.finish();
+        } else {
+          await fetch(data.url, {method: 'POST', body: bytes, mode: data.mode});
+        }
+        postMessage(performance.now() - t);
+      } catch (error) { postMessage(String(error)); }
+    };`], {type: 'text/javascript'})), {type: 'module'});
+  const ask = (message) => new Promise(resolve => { uploader.onmessage = ({data}) => resolve(data); uploader.postMessage(message); });
+  b.upload = async () => {
+    const stream = await memio.stream('b/upload', {access: 'write', timeout: 20000});
+    const time = await ask({buffer: await stream.shared()});
+    await stream.closed;
+    return time;
+  };
+  b.postScheme = () => ask({url: 'bulk://host/1'});
+  b.postHttp = () => ask({url: server, mode: 'no-cors'});
+
+  b.invoke = async () => {
+    const t = performance.now();
+    for (let i = 0; i < 200; ++i) if (await memio.invoke('b/echo', i) !== i) throw new Error('wrong');
+    return (performance.now() - t) / 200;
+  };
+  b.message = async () => {
+    const t = performance.now();
+    for (let i = 0; i < 200; ++i) if (await webkit.messageHandlers.echo.postMessage(i) !== i) throw new Error('wrong');
+    return (performance.now() - t) / 200;
+  };
   b.fetchBulk = async () => {
     const t = performance.now();
     const buffer = await (await fetch('bulk://host/104857600')).arrayBuffer();
@@ -186,7 +305,8 @@ constexpr const char* page_functions = R"js(
 
 class JsBench {
  public:
-  JsBench(const Daemon& daemon, std::atomic<std::uint32_t>& native_answer)
+  // `server`: the address of the HTTP server.
+  JsBench(const Daemon& daemon, std::atomic<std::uint32_t>& native_answer, const std::string& server)
       : client_(daemon.connect()),
         memio_(allow(daemon)),
         bulk_(make("b/bulk", 100 * mib)),
@@ -206,7 +326,11 @@ class JsBench {
     publish_bulk();
     listen_for_messages();
     if (!browser_.load_uri("bulk://host/page")) die("the page did not load");
-    number_of(browser_.run(page_functions));
+    std::ifstream worker(MEMIO_WORKER_JS);
+    std::stringstream source;
+    source << worker.rdbuf();
+    number_of(browser_.run("const workerSource = " + Json(source.str()).dump() + ", server = " + Json(server).dump() +
+                           ";" + page_functions));
   }
 
   // Name of the pair and its side, and how long one takes, in ns.
@@ -219,6 +343,10 @@ class JsBench {
     report("js_write/memio", in_page("b.write()"));
     report("js_write/copy", in_page("b.copy()"));
     report("js_write/base64", in_page("await b.base64()"));
+    report("js_upload/memio", in_page("await b.upload()"));
+    report("js_upload/fetch", std::min(in_page("await b.postScheme()"), in_page("await b.postHttp()")));
+    report("js_invoke/memio", in_page("await b.invoke()"));
+    report("js_invoke/message", in_page("await b.message()"));
     report("js_poll/memio", in_page("b.poll()"));
     report("js_poll/atomics_load", in_page("b.load()"));
     report("js_lease/memio", in_page("b.lease()"));
@@ -238,7 +366,9 @@ class JsBench {
   static webext::ObjectPtr<MemioWebkit> allow(const Daemon& daemon) {
     webext::ObjectPtr<MemioWebkit> memio(memio_webkit_new());
     memio_webkit_set_socket_path(memio.get(), daemon.socket_path().c_str());
-    if (!memio_webkit_allow(memio.get(), "bulk://host", "b/**", MEMIO_WEBKIT_ALL, nullptr)) die("no policy");
+    if (!memio_webkit_allow(memio.get(), "bulk://host", "b/**", MEMIO_WEBKIT_ALL, nullptr) ||
+        !memio_webkit_enable(memio.get(), "bulk://host", "workers", nullptr))
+      die("no policy");
     return memio;
   }
 
@@ -253,6 +383,13 @@ class JsBench {
     };
     g_signal_connect(manager, "script-message-received::up", G_CALLBACK(came), this);
     webkit_user_content_manager_register_script_message_handler(manager, "up", nullptr);
+    const auto asked =
+        +[](WebKitUserContentManager*, JSCValue* value, WebKitScriptMessageReply* reply, gpointer) -> gboolean {
+      webkit_script_message_reply_return_value(reply, value);
+      return TRUE;
+    };
+    g_signal_connect(manager, "script-message-with-reply-received::echo", G_CALLBACK(asked), nullptr);
+    webkit_user_content_manager_register_script_message_handler_with_reply(manager, "echo", nullptr);
   }
 
   // A hundred mebibytes through a URI scheme take their time.
@@ -355,11 +492,16 @@ int main(int argc, char** argv) {
   Shared<std::atomic<std::uint32_t>> native_answer;
   const test::Process native = test::Process::fork([&] { return answer_natively(daemon, *native_answer); });
   const test::Process frames = test::Process::fork([&] { return publish_frames(daemon); });
+  const test::Process streams = test::Process::fork([&] { return read_streams(daemon); });
+  const test::Process calls = test::Process::fork([&] { return answer_calls(daemon); });
+  const auto [listening, port] = listen_locally();
+  const int listening_fd = listening.get();
+  const test::Process posts = test::Process::fork([&] { return serve_posts(listening_fd); });
   gtk_init();
 
   Json runs = Json::array();
   {
-    JsBench bench(daemon, *native_answer);
+    JsBench bench(daemon, *native_answer, "http://127.0.0.1:" + std::to_string(port) + "/");
     bench.measure([](const char*, double) {});  // warm
     for (int i = 0; i < repetitions; ++i)
       bench.measure([&](const char* name, double time) {

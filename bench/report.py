@@ -89,6 +89,8 @@ FIGURES = [
     Figure("js_100mib_sum_vs_plain", "js_bench", "js_sum/memio", "js_sum/plain", "ms", "ordinary ArrayBuffer", 1.3),
     Figure("js_write_10mib_vs_base64", "js_bench", "js_write/memio", "js_write/base64", "ms", "base64 message", 0.02),
     Figure("js_write_10mib_vs_memcpy", "js_bench", "js_write/memio", "js_write/copy", "ms", "TypedArray.set()", 3),
+    Figure("js_upload_vs_fetch", "js_bench", "js_upload/memio", "js_upload/fetch", "ms", "fetch POST", 0.1),
+    Figure("invoke_js", "js_bench", "js_invoke/memio", "js_invoke/message", "us", "script message with reply"),
     Figure("js_version_poll_ns", "js_bench", "js_poll/memio", "js_poll/atomics_load", "ns", "Atomics.load", 5),
     Figure("js_read_release_ns", "js_bench", "js_lease/memio", "js_lease/native_call", "ns", "a native call", 1),
     Figure("js_store_read_only", "js_bench", "js_store/memio", "js_lease/memio", "us", "the same without a store"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How a DocumentSession lays the memory of regions under buffers of JavaScript's, for the runtime.
 
+#include <algorithm>
 #include <array>
 
 #include "document_session.h"
@@ -80,6 +81,42 @@ JsValue DocumentSession::share_memory(JSCContext* context, const Arguments& argu
   opened->note = note;
   opened->slots.emplace(std::move(*alias));
   return to_js(context, opened->slots->offset());
+}
+
+// layStream(ring, bytes, head, note, buffers...): the regions of `buffers` become part of the ring's.
+JsValue DocumentSession::lay_stream(JSCContext* context, const Arguments& arguments) {
+  constexpr unsigned first_buffer = 4;
+  constexpr std::size_t most_buffers = 64;
+  OpenedRegion* ring = find(arguments);
+  if (!ring || ring->control) return to_js(context, closed_handle());
+  std::vector<std::uint64_t> handles;
+  for (unsigned i = first_buffer; !arguments.absent(i); ++i) {
+    const auto handle = arguments.number(i);
+    const auto found = handle ? regions_.find(*handle) : regions_.end();
+    const bool usable = found != regions_.end() && &found->second != ring && !found->second.slots &&
+                        std::ranges::count(handles, *handle) == 0;
+    if (!usable) return to_js(context, closed_handle());
+    handles.push_back(*handle);
+  }
+  if (ring->buffers.size() + handles.size() > most_buffers)
+    return to_js(context, Error{Errc::misuse, 0, "a stream has at most 64 buffers"});
+  const auto head = arguments.number(2);
+  const auto note_offset = arguments.number(3);
+  if (!head || !note_offset || *note_offset + sizeof(StoreNote) > *head)
+    return to_js(context, Error{Errc::invalid_parameter, 0, "the note is a word of the buffer's head"});
+  std::byte* start = Alias::memory_of(arguments.at(1), *head);
+  StoreNote* note = start ? note_at(start + *note_offset) : nullptr;
+  if (!note)
+    return to_js(context, Error{Errc::invalid_parameter, 0, "there is no buffer, or it has no room for a head"});
+
+  for (const auto handle : handles) ring->buffers.push_back(std::move(regions_.extract(handle).mapped().region));
+  std::vector<Alias::Part> parts = {slots_of(RegionAccess::memory(ring->region))};
+  for (auto& buffer : ring->buffers) parts.push_back(slots_of(RegionAccess::memory(buffer)));
+  auto alias = Alias::make({.buffer = arguments.at(1), .from = *head}, parts, note);
+  if (!alias) return to_js(context, alias.error());
+  ring->note = note;
+  ring->slots.emplace(std::move(*alias));
+  return to_js(context, ring->slots->offset());
 }
 
 // mapInto(handle, memory, bytes, offset)

@@ -59,9 +59,10 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue remove(JSCContext* context, const Arguments& arguments);
   JsValue watch(JSCContext* context, const Arguments& arguments);
   JsValue unwatch(JSCContext* context, const Arguments& arguments);
-  // These six, in document_memory.cpp, lay memory under buffers.
+  // These seven, in document_memory.cpp, lay memory under buffers.
   JsValue alias(JSCContext* context, const Arguments& arguments);
   JsValue share_memory(JSCContext* context, const Arguments& arguments);
+  JsValue lay_stream(JSCContext* context, const Arguments& arguments);
   JsValue map_into(JSCContext* context, const Arguments& arguments);
   JsValue unmap(JSCContext* context, const Arguments& arguments);
   JsValue window(JSCContext* context, const Arguments& arguments);
@@ -72,6 +73,10 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue subscribe(JSCContext* context, const Arguments& arguments);
   JsValue wake(JSCContext* context, const Arguments& arguments);
   JsValue close(JSCContext* context, const Arguments& arguments);
+  // These three are in document_streams.cpp.
+  JsValue join_stream(JSCContext* context, const Arguments& arguments);
+  JsValue ring_other(JSCContext* context, const Arguments& arguments);
+  JsValue other_lives(JSCContext* context, const Arguments& arguments);
   JsValue taken(JSCContext* context, const Arguments& arguments);
   JsValue refuse_post(JSCContext* context, const Arguments& arguments);
   JsValue post_web_message(JSCContext* context, const Arguments& arguments);
@@ -88,12 +93,20 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   struct OpenedRegion {
     std::shared_ptr<Link> link;
     Region region;
+    // Those of a stream's buffers, if this is its ring; and which side of it is here. All lie in `slots`.
+    std::vector<Region> buffers;
+    bool writes = false;
     std::optional<Alias> control;  // for a worker's handle none: all of it is in `slots`
     StoreNote* note = nullptr;     // in memory of the buffer of `control`, or of `slots` if there is none
     std::optional<Alias> slots;
     std::map<std::uint64_t, Alias> mappings;  // of the slots, into memories of wasm modules
     JsValue changed;                          // the runtime's function for publishes, once it has subscribed
     JsValue nothing;  // what that gives back: WebKit would make it an object of its own each time
+
+    // The region with this side's cell, whose doorbell wakes the other side of a stream; and the one the other way
+    // round.
+    Region& own();
+    Region& others();
   };
   // An answer on its way to the runtime, to its handler of that name.
   struct Answer {
@@ -140,6 +153,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   void deliver_answers();
   Result<Json> adopt_region(std::shared_ptr<Link> link, Region region);
   OpenedRegion* find(const Arguments& arguments);
+  // The same, if it is a stream's ring whose buffers are there.
+  OpenedRegion* find_stream(const Arguments& arguments);
   // What a call gets for a handle that is none, or none any more.
   static Error closed_handle();
   // Calls one of the runtime's handlers with a number and a value, or an error.

@@ -6,7 +6,11 @@
 // the page, and what it needs of the page's built-in objects it takes before any script of the page runs.
 import { build } from 'esbuild';
 
-const common = { bundle: true, charset: 'utf8', target: 'safari17', legalComments: 'none' };
+const bundle = { bundle: true, charset: 'utf8', target: 'safari17', legalComments: 'none' };
+
+// The worker that uploads files is part of what starts it: a page need not serve it.
+const worker = await build({ ...bundle, entryPoints: ['src/upload_worker.ts'], minify: true, format: 'iife', write: false });
+const common = { ...bundle, define: { UPLOAD_WORKER: JSON.stringify(worker.outputFiles[0].text) } };
 
 await build({
   ...common,

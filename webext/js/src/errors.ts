@@ -13,16 +13,25 @@ export type ClientErrorName =
   | 'io.memio.client.TimedOut'
   | 'io.memio.client.ProtocolViolation'
   | 'io.memio.client.System'
+  | 'io.memio.client.PeerGone'
+  | 'io.memio.client.Aborted'
   | 'org.varlink.service.InvalidParameter';
 
 export type ErrorName = ProtocolErrorName | ClientErrorName;
 
-/** What went wrong. `name` is the protocol's name, such as `io.memio.NoSuchRegion`; `message` is for people. */
+/**
+ * What went wrong. `name` is the protocol's name, such as `io.memio.NoSuchRegion`; `message` is for people. If the handler of a command has
+ * rejected a call, `rejected` is true, `name` is the handler's own, whatever that looks like, and `details` what else it said.
+ */
 export class MemioError extends Error {
   override readonly name: string;
+  readonly rejected: boolean;
+  readonly details: unknown;
 
-  constructor(name: ErrorName | (string & {}), message: string) {
+  constructor(name: ErrorName | (string & {}), message: string, rejection?: { readonly details: unknown }) {
     super(message);
     this.name = name;
+    this.rejected = rejection !== undefined;
+    this.details = rejection?.details;
   }
 }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 // What a page finds as `memio`.
 import type { Access, Layout, Lifetime, Region as RegionInfo, StatReply, WatchReply } from '../generated/protocol.js';
+import { Calls, type CommandFunction, type IncomingAttachment, type InvokeOptions, type MessageFunction } from './calls.js';
 import { Commands } from './compat/commands.js';
 import { MemioTauri } from './compat/memio_tauri.js';
 import { type PostedAccess, WebView2 } from './compat/webview2.js';
 import { MemioError } from './errors.js';
 import { geometryOf } from './format.js';
-import { isNativeError, type Handlers, type Native, type Opened } from './native.js';
-import { Buffer, freeze, Weak } from './primordials.js';
+import { isNativeError, type Handlers, type Native, type Opened, type Rejected } from './native.js';
+import { Buffer, freeze, parseJson, Weak } from './primordials.js';
 import { ReadWaits } from './read_waits.js';
+import { describe } from './publishing.js';
 import { Region, regionInternals, type RegionOwner } from './region.js';
 import { RegionMemory } from './region_memory.js';
 import { needSharedBuffers, SharedHandle } from './shared.js';
+import type { StreamReader, StreamWriter } from './stream.js';
+import { type StreamOptions, Streams } from './stream_page.js';
 import { type Mapping, mapInto } from './wasm.js';
 import { Watch, watchInternals, type WatchOptions } from './watch.js';
 
@@ -73,16 +77,38 @@ export interface Memio extends EventTarget {
   /** What happens to the regions that this page may watch, and whose names match `pattern` if there is one. */
   watch(pattern?: string, options?: WatchOptions): Watch;
   /**
+   * One end of a stream, in which any number of bytes go from one program to another, in order and without loss, at the reader's pace.
+   * It is made of regions, `<name>__ctrl` and `<name>__data_0` and so on, that have to be granted: who reads needs `read` and `write`, who
+   * makes it `create`, and `remove` if the names are to go before the document does.
+   *
+   * Errors: NoSuchRegion if there is none and none is to be made, RegionExists if there is one already, Busy if somebody has this end; Corrupt;
+   * TimedOut.
+   */
+  stream(name: string, options: StreamOptions & { access: 'write' }): Promise<StreamWriter>;
+  stream(name: string, options?: StreamOptions & { access?: 'read' }): Promise<StreamReader>;
+  /**
    * Makes a region part of a wasm module's memory, at a multiple of the page size (4,096 bytes on most machines). What was there is
    * hidden until `unmap()`, and then zero. The memory must not be able to move: its maximum equals its size, or it is shared.
    * Errors: Misuse, System.
    */
   mapInto(memory: WebAssembly.Memory, byteOffset: number, region: Region): Mapping;
   /**
-   * Runs a command by the name that pages of MemioTauri know: `plugin:memio|` and one of prepare_upload_buffer,
-   * commit_upload_buffer, send_download_buffer, create_shared_buffer_windows, list_shared_buffers_windows, has_shared_buffer.
+   * Calls a command that a native program or another page handles, and gives its result. Both are what JSON can say, and anywhere in them
+   * bytes (Uint8Array and its like) and open regions, which the other side then has open too.
+   *
+   * Errors: the handler's own, with its `name`, `message` and `details`, and `rejected` true; NoSuchCommand, HandlerGone, CallTimedOut.
+   *
+   * Names that begin with `plugin:memio|` are MemioTauri's: COMPATIBILITY.md has them.
    */
-  invoke(command: string, args?: Record<string, unknown>): Promise<unknown>;
+  invoke(command: string, args?: unknown, options?: InvokeOptions): Promise<unknown>;
+  /** Handles a command, until the function that it gives is called. Errors: CommandExists, PermissionDenied. */
+  handle(command: string, run: CommandFunction): Promise<() => void>;
+  /** Sends a message to all that listen to the topic. Nobody waits for who is slow. */
+  emit(topic: string, payload?: unknown): Promise<void>;
+  /** Listens to the topics that match, until the function that it gives is called. */
+  listen(pattern: string, run: MessageFunction): Promise<() => void>;
+  /** The same for the first message only. */
+  once(pattern: string, run: MessageFunction): Promise<() => void>;
   readonly Region: typeof Region;
   readonly MemioError: typeof MemioError;
 }
@@ -108,6 +134,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   #departures = 0;
   readonly #forgotten: FinalizationRegistry<number>;
   #lastRequest = 0;
+  readonly #streams: Streams;
+  readonly #calls: Calls;
   readonly #readWaits: ReadWaits;
   readonly #commands: Commands;
   readonly #memioTauri: MemioTauri | undefined;
@@ -127,13 +155,25 @@ export class DocumentRuntime implements Handlers, RegionOwner {
       stat: (name: string) => this.#ask<StatReply>((n) => native.stat(n, name)),
       remove: (name: string) => this.#ask<unknown>((n) => native.remove(n, name)).then(() => undefined),
       watch: (pattern?: string, options?: WatchOptions) => this.#watch(pattern, options),
+      stream: (name: string, options?: StreamOptions) => this.#stream(name, options) as Promise<never>,
       mapInto: (memory: WebAssembly.Memory, byteOffset: number, region: Region) =>
         mapInto(native, memory, byteOffset, region),
-      invoke: (command: string, args?: Record<string, unknown>) => commands.run(command, args),
+      invoke: (command: string, args?: unknown, options?: InvokeOptions) =>
+        commands.has(command) ? commands.run(command, args) : this.#calls.invoke(command, args, options),
+      handle: (command: string, run: CommandFunction) => this.#calls.handle(command, run),
+      emit: (topic: string, payload?: unknown) => this.#calls.emit(topic, payload),
+      listen: (pattern: string, run: MessageFunction) => this.#calls.listen(pattern, run),
+      once: (pattern: string, run: MessageFunction) => this.#calls.listen(pattern, run, true),
       Region,
       MemioError,
     };
     this.memio = freeze(Object.assign(new EventTarget(), api));
+    this.#streams = new Streams(native, (send) => this.#ask(send));
+    this.#calls = new Calls(native, {
+      ask: (send) => this.#ask(send),
+      number: () => ++this.#lastRequest,
+      adopt: (opened) => this.#adopt(opened),
+    });
     this.#readWaits = new ReadWaits((number) => native.taken(number));
     const { compatibility } = native.options;
     this.#memioTauri = compatibility.includes('memio-tauri') ? new MemioTauri(native, this.memio) : undefined;
@@ -148,7 +188,21 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     if (waiting === undefined) return;
     this.#requests.delete(request);
     if (error === '') waiting.resolve(value);
+    else if (typeof value === 'object' && value !== null) waiting.reject(rejectionOf(value as Rejected));
     else waiting.reject(new MemioError(error, String(value)));
+  }
+
+  called(number: number, call: number, json: string, attachments: readonly IncomingAttachment[]): void {
+    this.#calls.called(number, call, json, attachments);
+  }
+  callCancelled(call: number): void {
+    this.#calls.callCancelled(call);
+  }
+  message(number: number, topic: string, json: string, lost: number): void {
+    this.#calls.message(number, topic, json, lost);
+  }
+  standingEnded(number: number): void {
+    this.#calls.ended(number);
   }
 
   watched(number: number, error: string, value: WatchReply | string): void {
@@ -227,6 +281,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   /** The document goes: all memory is given back. `kept` says whether the user may come back to it. */
   suspend(kept: boolean): void {
     this.#commands.forget();
+    this.#streams.suspend();
+    this.#calls.suspend(kept);
     this.#memioTauri?.forget();
     this.#webview2?.forget();
     ++this.#departures;
@@ -260,6 +316,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   resume(): void {
     this.#native.resume();
     for (const { begin } of this.#watches.values()) begin();
+    this.#calls.resume();
     void Promise.all([...this.#left].map((region) => this.#openAgain(region))).then(() => this.reconnected());
   }
 
@@ -307,8 +364,22 @@ export class DocumentRuntime implements Handlers, RegionOwner {
     );
   }
 
+  async #stream(name: string, options: StreamOptions = {}): Promise<StreamReader | StreamWriter> {
+    const { access = 'read', create = false, timeout = 0 } = options;
+    if (access !== 'read' && access !== 'write')
+      throw new MemioError('io.memio.client.Misuse', `access is 'read' or 'write', not ${describe(access)}.`);
+    if (create) return this.#streams.create(name, access, create === true ? {} : create);
+    const join = (): Promise<StreamReader | StreamWriter> => this.#streams.join(name, access);
+    return timeout > 0 ? this.#whenThere(`${name}__ctrl`, timeout, join) : join();
+  }
+
   async #waitForRegion(name: string, options: WaitOptions = {}): Promise<Region> {
     const { timeout = Infinity, access = 'read' } = options;
+    return this.#whenThere(name, timeout, () => this.#openRegion(name, { access }));
+  }
+
+  /** What `open` gives as soon as the region is there. */
+  async #whenThere<T>(name: string, timeout: number, open: () => Promise<T>): Promise<T> {
     const end = Date.now() + timeout;
     const watch = this.#watch(name);
     try {
@@ -316,7 +387,7 @@ export class DocumentRuntime implements Handlers, RegionOwner {
         // Whatever happens, and if the watch fails too: what counts is whether it can be opened.
         const news = watch.next().then(ignore, ignore);
         try {
-          return await this.#openRegion(name, { access });
+          return await open();
         } catch (error) {
           if (!(error instanceof MemioError) || error.name !== 'io.memio.NoSuchRegion') throw error;
         }
@@ -388,6 +459,10 @@ export class DocumentRuntime implements Handlers, RegionOwner {
 }
 
 function ignore(): void {}
+
+function rejectionOf({ rejection, message, details }: Rejected): MemioError {
+  return new MemioError(rejection, message, { details: details === '' ? undefined : parseJson(details) });
+}
 
 function allocate(size: number, info: RegionInfo): ArrayBuffer {
   if (size > longestBuffer)

@@ -2,12 +2,22 @@
 // What the web process extension (webext/extension/) gives the runtime, and what the runtime gives it. The extension
 // checks all that it is handed here: it does not trust this side.
 import type { Access, Region as RegionInfo, WatchReply } from '../generated/protocol.js';
+import type { OutgoingAttachment } from './attachments.js';
+import type { IncomingAttachment } from './calls.js';
 import { hasOwn } from './primordials.js';
 
 /** How a native function says that it failed. */
 export interface NativeError {
   readonly error: string;
   readonly message: string;
+}
+
+/** What a command's handler said when it rejected a call. */
+export interface Rejected {
+  readonly message: string;
+  readonly rejection: string;
+  /** JSON; empty: none. */
+  readonly details: string;
 }
 
 /** A region that was opened, before its memory is laid under array buffers. */
@@ -87,6 +97,32 @@ export interface Native {
   wake(handle: number): void;
   close(handle: number): void;
 
+  // Streams (stream_page.ts). One is known by the handle of its ring.
+  /**
+   * Lays the memory of the ring, and of the buffers if there are any yet, one behind the other, as share() does; when called again, there
+   * instead. The regions of `buffers` become part of the stream: they end with the ring's handle, and theirs are none any more.
+   */
+  layStream(ring: number, bytes: Uint8Array, head: number, stored: number, ...buffers: number[]): number | NativeError;
+  /** Sets this side's will; and from now on `rung` is called when this side is rung, and once at once. */
+  joinStream(ring: number, writes: boolean, rung: () => void): NativeError | undefined;
+  ringOther(ring: number): void;
+  /** Whether the handle with this cell, on the other side, is still open. */
+  otherLives(ring: number, cell: number): boolean;
+
+  // Commands and messages (calls.ts). Requests are answered through Handlers.settle; the result of a call is a CallResult.
+  call(request: number, name: string, json: string, timeout: number | undefined, ...attachments: OutgoingAttachment[]): void;
+  /** Gives up the call of this request, if it goes on. */
+  cancelCall(request: number): void;
+  /** From now on Handlers.called tells of calls, under `number`; until unhandle(). */
+  handle(request: number, number: number, name: string): void;
+  unhandle(number: number): void;
+  answer(call: number, json: string, ...attachments: OutgoingAttachment[]): void;
+  reject(call: number, error: string, message: string, details: string | undefined): void;
+  emit(request: number, topic: string, json: string): void;
+  /** From now on Handlers.message tells of messages, under `number`; until unlisten(). */
+  listen(request: number, number: number, pattern: string): void;
+  unlisten(number: number): void;
+
   /** Answers of what the application has posted or waits for: a script has it, or none will. */
   taken(post: number): void;
   refusePost(post: number, error: string, message: string): void;
@@ -100,8 +136,16 @@ export interface Native {
 }
 
 export interface Handlers {
-  /** Answers a request: `error` is empty if it went well, else `value` is the message. */
+  /** Answers a request: `error` is empty if it went well, else `value` is the message. If a handler rejected, a Rejected. */
   settle(request: number, error: string, value: unknown): void;
+  /** A call came, to be answered by Native.answer() or reject(). */
+  called(number: number, call: number, json: string, attachments: readonly IncomingAttachment[]): void;
+  /** Nobody waits for the answer to this call any more. */
+  callCancelled(call: number): void;
+  /** A message came. */
+  message(number: number, topic: string, json: string, lost: number): void;
+  /** What was handled or listened to is no longer. */
+  standingEnded(number: number): void;
   /** memiod is gone; the extension looks for it. */
   disconnected(): void;
   /** It is back, and what was open is claimed again. */

@@ -9,6 +9,7 @@ export const { parse: parseJson, stringify: toJson } = JSON;
 export const microtask: (task: () => void) => void = globalThis.queueMicrotask.bind(globalThis);
 export const Weak = globalThis.WeakRef;
 export const DomEvent = globalThis.Event;
+export const { WritableStream: Writable, ReadableStream: Readable } = globalThis;
 export const now: () => number = globalThis.performance.now.bind(globalThis.performance);
 
 export const Buffer = globalThis.ArrayBuffer;
@@ -28,6 +29,23 @@ export const Words = globalThis.Uint32Array;
 export const SignedWords = globalThis.Int32Array;
 export const Doubles = globalThis.Float64Array;
 export const ByteView = globalThis.DataView;
+
+/** The UTF-8 of a text, cut where a whole character ends. */
+export const encodeText: (text: string, longest: number) => Uint8Array = (() => {
+  const encoder = new TextEncoder();
+  const { encodeInto } = encoder;
+  return (text, longest) => {
+    const bytes = new Bytes(longest);
+    const { written } = apply(encodeInto, encoder, [text, bytes]) as { written: number };
+    return new Bytes(bytes.buffer, 0, written);
+  };
+})();
+/** The text of UTF-8, whatever it is; of memory that is not shared. */
+export const decodeText: (bytes: Uint8Array) => string = (() => {
+  const decoder = new TextDecoder();
+  const { decode } = decoder;
+  return (bytes) => apply(decode, decoder, [bytes]) as string;
+})();
 
 /** What payloads can be seen as. */
 export const typedArrays = (

@@ -42,6 +42,7 @@ export interface RegionInternals {
   make(native: Native, parts: OpenParts): Region;
   /** The region's handle; undefined if it is not open, or no region at all. */
   handleOf(region: unknown): number | undefined;
+  isRegion(value: object): boolean;
   infoOf(region: Region): RegionInfo;
   /** For the layers in compat/, which show regions their own ways. Throws if it is closed. */
   partsOf(region: Region): RegionParts;
@@ -107,6 +108,7 @@ export class Region extends EventTarget {
       make: (native, parts) => new Region(fromRuntime, native, parts),
       handleOf: (region) =>
         typeof region === 'object' && region !== null && #handle in region && region.#reader !== undefined ? region.#handle : undefined,
+      isRegion: (value) => #handle in value,
       infoOf: (region) => region.#info,
       partsOf: (region) => ({ handle: region.#handle, reader: region.#open(), memory: region.#memory! }),
       placeOf: (region, payload) => region.#placeOf(payload),

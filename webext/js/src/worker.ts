@@ -18,6 +18,8 @@ import type { Description } from './shared.js';
 import { Shown, Snapshot } from './snapshot.js';
 
 export { MemioError } from './errors.js';
+export type { StreamChunk, StreamReader, StreamSource, StreamWriter } from './stream.js';
+export { attachStream } from './stream_worker.js';
 export type { Snapshot } from './snapshot.js';
 
 /** How long a worker waits for the page's thread. */

@@ -65,6 +65,23 @@ export class FakeNative implements Native {
   close(): void {
     this.calls.push('close');
   }
+  layStream(): number {
+    return 0;
+  }
+  joinStream(): undefined {}
+  ringOther(): void {}
+  otherLives(): boolean {
+    return true;
+  }
+  call(): void {}
+  cancelCall(): void {}
+  handle(): void {}
+  unhandle(): void {}
+  answer(): void {}
+  reject(): void {}
+  emit(): void {}
+  listen(): void {}
+  unlisten(): void {}
   taken(): void {}
   refusePost(): void {}
   postWebMessage(): void {}

@@ -2,8 +2,12 @@
 // The API of MemioTauri's npm client, on the globals that the layer for its pages gives (compat/memio_tauri.ts). Pages that
 // import it from 'memio-client' find it here by the same names.
 //
-// It works on any page that has those globals, MemioTauri's own included; nothing here knows of memio.
+// It works on any page that has those globals, MemioTauri's own included; only uploads know of memio.
+import type { Memio } from '../memio.js';
+import { upload, type UploadOptions } from '../upload.js';
 import { StateView } from './state_view.js';
+
+export type { UploadOptions };
 
 export { StateView };
 
@@ -41,6 +45,7 @@ export interface MemioConfig {
 }
 
 interface Globals {
+  memio?: Memio;
   memioSharedBuffer?: (name?: string) => Uint8Array | ArrayBuffer | null;
   memioWriteSharedBuffer?: (name: string, data: Uint8Array) => boolean;
   __memioSharedBuffers?: Record<string, Uint8Array>;
@@ -142,9 +147,16 @@ export async function memioWrite(name: string, data: ArrayBuffer | Uint8Array): 
   };
 }
 
-/** Writes what is in a file that the user has chosen. */
-export async function memioUploadFile(name: string, file: Blob): Promise<MemioWriteResult> {
-  return memioWrite(name, await file.arrayBuffer());
+/**
+ * Sends a file that the user has chosen, of any size, through the stream of that name, which a native program reads: memory stays flat,
+ * and in pages that may have workers one does it. If there is no such stream it is written into the buffer, which has to have room for all of it.
+ *
+ * Errors: those that end a stream; what the signal says.
+ */
+export async function memioUploadFile(name: string, file: Blob, options: UploadOptions = {}): Promise<MemioWriteResult> {
+  const start = performance.now();
+  if (globals.memio === undefined || !(await upload(globals.memio, name, file, options))) return memioWrite(name, await file.arrayBuffer());
+  return { success: true, bytesWritten: file.size, version: 0n, durationMs: performance.now() - start };
 }
 
 async function until<T>(timeoutMs: number, look: () => T | null): Promise<T | null> {

@@ -3,11 +3,15 @@
 //
 // They run in the page, with the page's own grants: none of them needs anything of the application. An upload's buffer is
 // the page's alone until it is committed, so it is an ordinary ArrayBuffer; committing publishes a copy, as in MemioTauri.
+//
+// An upload stream is a stream whose reader is this document: it puts the bytes into the region where they belong, and
+// publishes them when all are there.
 import { MemioError } from '../errors.js';
 import { isClassic } from '../format.js';
 import type { Memio } from '../memio.js';
 import { Buffer, Bytes, hasOwn, lengthOfBuffer, toJson } from '../primordials.js';
 import type { Region } from '../region.js';
+import type { StreamReader } from '../stream.js';
 import type { WebView2 } from './webview2.js';
 
 type Arguments = Record<string, unknown>;
@@ -28,9 +32,18 @@ export class Commands {
     this.#webview2 = webview2;
   }
 
+  /** Upload streams, by the region they are for: settled when all is published. */
+  readonly #streams = new Map<string, Promise<void>>();
+
   /** The document goes. Uploads that were not committed end; regions come back with it, if it does. */
   forget(): void {
     this.#uploads.clear();
+    this.#streams.clear();
+  }
+
+  /** Whether a command is one of these, or should be. */
+  has(command: unknown): boolean {
+    return typeof command === 'string' && command.startsWith(prefix);
   }
 
   async run(command: unknown, given: unknown): Promise<unknown> {
@@ -81,6 +94,33 @@ export class Commands {
       await this.#withRegion(region, 'write', (open) => open.write(copy, { version: label }));
       this.#uploads.delete(region);
     },
+    start_upload_stream: async ({ name, totalLength, chunkSize, bufferCount, version }) => {
+      const region = text(name);
+      const length = wholeNumber(totalLength, 'totalLength');
+      const label = wholeNumber(version, 'version');
+      const geometry = { chunkSize: wholeNumber(chunkSize, 'chunkSize'), buffers: wholeNumber(bufferCount, 'bufferCount'), totalLength: length };
+      const target = await this.#memio.open(region, { access: 'write' });
+      try {
+        if (length > target.info.capacity)
+          throw new MemioError('io.memio.client.PayloadTooLarge', `${length} bytes are more than ${region} can hold: ${target.info.capacity}.`);
+        const stream = await this.#memio.stream(region, { access: 'read', create: geometry });
+        const done = fill(target, stream, length, label).finally(() => target.close());
+        done.catch(() => {}); // stop_upload_stream tells
+        this.#streams.set(region, done);
+      } catch (error) {
+        target.close();
+        throw error;
+      }
+      const buffer_names = Array.from({ length: geometry.buffers }, (_, i) => `${region}__data_${i}`);
+      return { control_name: `${region}__ctrl`, buffer_names, capacity: geometry.buffers, entry_size: 24 };
+    },
+    stop_upload_stream: async ({ name }) => {
+      const region = text(name);
+      const done = this.#streams.get(region);
+      if (done === undefined) throw misuse(`No upload stream was started for ${region}; invoke ${prefix}start_upload_stream first.`);
+      this.#streams.delete(region);
+      await done;
+    },
     send_download_buffer: async ({ name }) => {
       const webview2 = this.#needWebView2();
       const region = text(name);
@@ -106,6 +146,22 @@ export class Commands {
       region.close();
     }
   }
+}
+
+/** Fills a region from a stream of just so many bytes, and publishes it. */
+async function fill(region: Region, stream: StreamReader, length: number, version: number): Promise<void> {
+  const place = region.begin(length);
+  try {
+    for await (const { data, offset } of stream) {
+      if (offset + data.length > length) throw misuse(`More came than the ${length} bytes that were said, for ${region.name}.`);
+      place.set(data, offset);
+    }
+    if (stream.taken !== length) throw misuse(`Only ${stream.taken} of ${length} bytes came for ${region.name}.`);
+  } catch (error) {
+    if (!region.closed) region.abort();
+    throw error;
+  }
+  region.commit({ version });
 }
 
 /** The latest publish in memory of its own. */

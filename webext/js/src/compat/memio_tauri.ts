@@ -21,10 +21,13 @@ import { Bytes, ByteView, construct, defineProperty, microtask, Words } from '..
 import { toBytes } from '../publishing.js';
 import { type Region, regionInternals, type RegionParts } from '../region.js';
 import { fence, type RegionMemory } from '../region_memory.js';
+import { upload, type UploadOptions } from '../upload.js';
 
 /** What the client asks for if it is not told a name. */
 const defaultName = 'state';
 const headerSize = 64;
+/** Names of regions that streams are made of. */
+const ofStreams = /__(ctrl|data_\d+)$/;
 
 export class MemioTauri {
   readonly #native: Native;
@@ -61,7 +64,7 @@ export class MemioTauri {
   }
 
   async #follow(): Promise<void> {
-    const listed = await this.#memio.list();
+    const listed = (await this.#memio.list()).filter(({ name }) => !ofStreams.test(name));
     const names = new Set(listed.map((info) => info.name));
     for (const name of [...this.#shown.keys()]) if (!names.has(name)) this.#hide(name);
     await Promise.all(listed.filter((info) => info.layout === 'memio64').map((info) => this.#show(info.name, info.generation)));
@@ -116,6 +119,11 @@ export class MemioTauri {
     }
   }
 
+  /** As the npm package's: through the stream of that name, or else into the region. Rejects as streams do. */
+  async upload(name: string, file: Blob, options?: UploadOptions): Promise<boolean> {
+    return (await upload(this.#memio, name, file, options)) || this.write(name, await file.arrayBuffer());
+  }
+
   list(): string[] {
     void this.look();
     return [...this.#shown.keys()];
@@ -136,6 +144,7 @@ export class MemioTauri {
       memioSharedBuffer: (name?: unknown) => this.buffer(name),
       memioWriteSharedBuffer: (name?: unknown, data?: unknown) => this.write(name, data),
       memioListBuffers: () => this.list(),
+      memioUploadFile: (name: string, file: Blob, options?: UploadOptions) => this.upload(name, file, options),
       __memioSharedBuffers: this.#buffers,
       __memioSharedManifest: { version: 1, buffers: this.#manifest },
     };

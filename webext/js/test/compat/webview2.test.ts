@@ -142,7 +142,7 @@ describe('the commands', () => {
 
   it('say which there are', async () => {
     await expect(invoke('format_disk')).rejects.toThrow('plugin:memio|prepare_upload_buffer');
-    await expect(broker.runtime.memio.invoke('memio_upload')).rejects.toThrow('There is no command memio_upload');
+    await expect(broker.runtime.memio.invoke('plugin:memio|')).rejects.toThrow('There is no command plugin:memio|.');
   });
 
   it('need the layer where they post', async () => {
