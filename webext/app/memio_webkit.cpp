@@ -70,12 +70,16 @@ bool memio::webext::is_attached(WebKitWebView* view) { return g_object_get_data(
 GType memio_webkit_rights_get_type(void) {
   static GType type = 0;
   if (g_once_init_enter(&type)) {
-    static const std::array<GFlagsValue, 6> values = {{
+    static const std::array<GFlagsValue, 10> values = {{
         {MEMIO_WEBKIT_READ, "MEMIO_WEBKIT_READ", "read"},
         {MEMIO_WEBKIT_WRITE, "MEMIO_WEBKIT_WRITE", "write"},
         {MEMIO_WEBKIT_CREATE, "MEMIO_WEBKIT_CREATE", "create"},
         {MEMIO_WEBKIT_REMOVE, "MEMIO_WEBKIT_REMOVE", "remove"},
         {MEMIO_WEBKIT_WATCH, "MEMIO_WEBKIT_WATCH", "watch"},
+        {MEMIO_WEBKIT_INVOKE, "MEMIO_WEBKIT_INVOKE", "invoke"},
+        {MEMIO_WEBKIT_HANDLE, "MEMIO_WEBKIT_HANDLE", "handle"},
+        {MEMIO_WEBKIT_EMIT, "MEMIO_WEBKIT_EMIT", "emit"},
+        {MEMIO_WEBKIT_LISTEN, "MEMIO_WEBKIT_LISTEN", "listen"},
         {0, nullptr, nullptr},
     }};
     g_once_init_leave(&type, g_flags_register_static("MemioWebkitRights", values.data()));
@@ -87,11 +91,15 @@ namespace {
 
 std::vector<memio::protocol::Right> rights_of(unsigned bits) {
   using memio::protocol::Right;
-  constexpr std::array<std::pair<unsigned, Right>, 5> all = {{{MEMIO_WEBKIT_READ, Right::read},
+  constexpr std::array<std::pair<unsigned, Right>, 9> all = {{{MEMIO_WEBKIT_READ, Right::read},
                                                               {MEMIO_WEBKIT_WRITE, Right::write},
                                                               {MEMIO_WEBKIT_CREATE, Right::create},
                                                               {MEMIO_WEBKIT_REMOVE, Right::remove},
-                                                              {MEMIO_WEBKIT_WATCH, Right::watch}}};
+                                                              {MEMIO_WEBKIT_WATCH, Right::watch},
+                                                              {MEMIO_WEBKIT_INVOKE, Right::invoke},
+                                                              {MEMIO_WEBKIT_HANDLE, Right::handle},
+                                                              {MEMIO_WEBKIT_EMIT, Right::emit},
+                                                              {MEMIO_WEBKIT_LISTEN, Right::listen}}};
   std::vector<Right> rights;
   for (const auto& [bit, right] : all)
     if (bits & bit) rights.push_back(right);
@@ -100,8 +108,11 @@ std::vector<memio::protocol::Right> rights_of(unsigned bits) {
 
 bool check_rights(unsigned rights, GError** error) {
   if (rights != 0 && (rights & ~static_cast<unsigned>(MEMIO_WEBKIT_ALL)) == 0) return true;
-  g_set_error(error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,
-              "rights are one or more of MEMIO_WEBKIT_READ, WRITE, CREATE, REMOVE and WATCH, not %#x", rights);
+  g_set_error(
+      error, MEMIO_WEBKIT_ERROR, MEMIO_WEBKIT_ERROR_INVALID_RIGHTS,
+      "rights are one or more of MEMIO_WEBKIT_READ, WRITE, CREATE, REMOVE, WATCH, INVOKE, HANDLE, EMIT and LISTEN, "
+      "not %#x",
+      rights);
   return false;
 }
 

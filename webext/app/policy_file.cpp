@@ -80,11 +80,18 @@ Result<OriginPattern> read_origin(const Value& value) {
   return pattern;
 }
 
+std::string rights_text() {
+  std::string text;
+  for (const auto& name : protocol::EnumNames<protocol::Right>::names)
+    text.append(text.empty() ? "\"" : ", \"").append(name).append("\"");
+  return text;
+}
+
 Result<protocol::Right> read_right(const Value& value) {
   const auto right = value.json.is_string()
                          ? protocol::from_string<protocol::Right>(value.json.get_ref<const std::string&>())
                          : std::nullopt;
-  if (!right) return expected(value, "one of \"read\", \"write\", \"create\", \"remove\", \"watch\"");
+  if (!right) return expected(value, "one of " + rights_text());
   return *right;
 }
 

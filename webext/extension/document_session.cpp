@@ -100,6 +100,10 @@ void DocumentSession::suspend() noexcept {
   calls_.clear();
   answers_.clear();
   watches_.clear();
+  pending_calls_.clear();
+  calls_to_answer_.clear();
+  commands_.clear();
+  listeners_.clear();
   refuse_posts();
   regions_.clear();
   link_.reset();
@@ -244,22 +248,21 @@ void DocumentSession::deliver_answers() {
   auto answers = std::move(answers_);
   answers_.clear();
   const std::uint64_t life = life_;
-  for (const auto& [handler, request, value] : answers) {
-    tell(handler, request, value);
+  for (const auto& answer : answers) {
+    tell(answer);
     if (life != life_) return;
   }
 }
 
-void DocumentSession::tell(const char* handler, std::uint64_t number, const Result<Json>& value) {
+void DocumentSession::tell(const Answer& answer) {
   const JsValue target = handlers();
   if (!target) return;
   JSCContext* context = jsc_value_get_context(target.get());
-  const std::string error(value ? "" : value.error().name());
-  const JsValue given =
-      value ? to_js(context, *value) : JsValue(jsc_value_new_string(context, sentence_of(value.error()).c_str()));
-  const JsValue result(jsc_value_object_invoke_method(target.get(), handler, G_TYPE_DOUBLE, static_cast<double>(number),
-                                                      G_TYPE_STRING, error.c_str(), JSC_TYPE_VALUE, given.get(),
-                                                      G_TYPE_NONE));
+  const std::string error(answer.value ? "" : answer.value.error().name());
+  const JsValue given = to_given(context, answer);
+  const JsValue result(jsc_value_object_invoke_method(target.get(), answer.handler, G_TYPE_DOUBLE,
+                                                      static_cast<double>(answer.request), G_TYPE_STRING, error.c_str(),
+                                                      JSC_TYPE_VALUE, given.get(), G_TYPE_NONE));
   jsc_context_clear_exception(context);
 }
 
@@ -280,7 +283,7 @@ void DocumentSession::on_watch(Token token) {
   }
   const std::uint64_t life = life_;
   for (const auto& event : events) {
-    tell("watched", token.value, event);
+    tell({.handler = "watched", .request = token.value, .value = event});
     if (life != life_) return;
   }
 }

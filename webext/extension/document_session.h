@@ -77,6 +77,16 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   JsValue join_stream(JSCContext* context, const Arguments& arguments);
   JsValue ring_other(JSCContext* context, const Arguments& arguments);
   JsValue other_lives(JSCContext* context, const Arguments& arguments);
+  // These are in document_mail.cpp.
+  JsValue call(JSCContext* context, const Arguments& arguments);
+  JsValue cancel_call(JSCContext* context, const Arguments& arguments);
+  JsValue handle(JSCContext* context, const Arguments& arguments);
+  JsValue unhandle(JSCContext* context, const Arguments& arguments);
+  JsValue answer_call(JSCContext* context, const Arguments& arguments);
+  JsValue reject_call(JSCContext* context, const Arguments& arguments);
+  JsValue emit(JSCContext* context, const Arguments& arguments);
+  JsValue listen(JSCContext* context, const Arguments& arguments);
+  JsValue unlisten(JSCContext* context, const Arguments& arguments);
   JsValue taken(JSCContext* context, const Arguments& arguments);
   JsValue refuse_post(JSCContext* context, const Arguments& arguments);
   JsValue post_web_message(JSCContext* context, const Arguments& arguments);
@@ -85,6 +95,9 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
 
   void on_changed(Token token) override;
   void on_watch(Token token) override;
+  void on_call(Token token) override;
+  void on_call_cancelled(Token token) override;
+  void on_message(Token token) override;
   void on_disconnected() override;
   void on_reconnected() override;
   void on_dispatched() override;
@@ -108,11 +121,18 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
     Region& own();
     Region& others();
   };
+  // What a command has answered.
+  struct Called {
+    std::shared_ptr<Link> link;
+    std::string json;
+    std::vector<Attachment> attachments;
+  };
   // An answer on its way to the runtime, to its handler of that name.
   struct Answer {
     const char* handler = "settle";
     std::uint64_t request = 0;
     Result<Json> value;
+    std::shared_ptr<Called> called{};  // the value, if it is that of a command
   };
   // A call to memiod that has not been answered.
   struct Unanswered {
@@ -158,7 +178,17 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // What a call gets for a handle that is none, or none any more.
   static Error closed_handle();
   // Calls one of the runtime's handlers with a number and a value, or an error.
-  void tell(const char* handler, std::uint64_t number, const Result<Json>& value);
+  void tell(const Answer& answer);
+  // What it is given: the value, or what is to be said of the error.
+  JsValue to_given(JSCContext* context, const Answer& answer);
+  // What goes beside a value: bytes, and the handles of regions. Error: misuse.
+  Result<std::vector<Attachment>> attachments_from(const Arguments& arguments, unsigned first);
+  // The other way: an array. Regions are opened for the runtime.
+  JsValue attachments_to_js(JSCContext* context, const std::shared_ptr<Link>& link,
+                            std::vector<Attachment>& attachments);
+  void tell_call(std::uint64_t number, std::uint64_t incoming, const std::shared_ptr<Link>& link);
+  void tell_message(std::uint64_t number, const Message& message);
+  void tell_number(const char* handler, std::uint64_t number);
   void window_gone(std::uint64_t handle) noexcept;
   void take_web_message(WebKitUserMessage* message, JSCValue* target);
   void take_wait(WebKitUserMessage* message, JSCValue* target);
@@ -194,6 +224,20 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   };
   // By the runtime's numbers; empty until they have begun.
   std::map<std::uint64_t, std::optional<OpenedWatch>> watches_;
+  struct OpenedCommand {
+    std::shared_ptr<Link> link;
+    CommandHandler handler;
+  };
+  struct OpenedListener {
+    std::shared_ptr<Link> link;
+    Listener listener;
+  };
+  // By the runtime's numbers; empty until they have begun.
+  std::map<std::uint64_t, std::optional<OpenedCommand>> commands_;
+  std::map<std::uint64_t, std::optional<OpenedListener>> listeners_;
+  std::map<std::uint64_t, PendingCall> pending_calls_;  // by request
+  std::uint64_t last_incoming_ = 0;
+  std::map<std::uint64_t, CommandCall> calls_to_answer_;  // by numbers of ours
   // What the application has posted or waits for, and no script has yet.
   std::uint64_t last_post_ = 0;
   std::map<std::uint64_t, ObjectPtr<WebKitUserMessage>> posts_;

@@ -29,6 +29,9 @@ void Link::on_readable() {
     for (std::size_t i = 0; i < count; ++i) {
       if (events[i].kind == Event::Kind::region_changed) listener->on_changed(events[i].token);
       if (events[i].kind == Event::Kind::watch_ready) listener->on_watch(events[i].token);
+      if (events[i].kind == Event::Kind::call_arrived) listener->on_call(events[i].token);
+      if (events[i].kind == Event::Kind::call_cancelled) listener->on_call_cancelled(events[i].token);
+      if (events[i].kind == Event::Kind::message_arrived) listener->on_message(events[i].token);
       if (events[i].kind == Event::Kind::disconnected) listener->on_disconnected();
       if (events[i].kind == Event::Kind::reconnected) listener->on_reconnected();
     }

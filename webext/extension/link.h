@@ -16,6 +16,10 @@ class LinkListener {
   virtual void on_changed(Token token) = 0;
   // A watch has something to tell.
   virtual void on_watch(Token token) = 0;
+  // A command that is handled was called; calls of it were cancelled; a message has come.
+  virtual void on_call(Token token) = 0;
+  virtual void on_call_cancelled(Token token) = 0;
+  virtual void on_message(Token token) = 0;
   virtual void on_disconnected() = 0;
   virtual void on_reconnected() = 0;
   // dispatch() has called back: answers may be waiting.

@@ -37,14 +37,18 @@ typedef struct _WebKitWebView WebKitWebView;
 #define MEMIO_TYPE_WEBKIT (memio_webkit_get_type())
 MEMIO_WEBKIT_API G_DECLARE_FINAL_TYPE(MemioWebkit, memio_webkit, MEMIO, WEBKIT, GObject)
 
-    // What a page may do with the regions that a pattern names.
+    // What a page may do with the regions, commands and topics that a pattern names.
     typedef enum {
       MEMIO_WEBKIT_READ = 1 << 0,   // open for reading, and list
       MEMIO_WEBKIT_WRITE = 1 << 1,  // open for writing
       MEMIO_WEBKIT_CREATE = 1 << 2,
       MEMIO_WEBKIT_REMOVE = 1 << 3,
-      MEMIO_WEBKIT_WATCH = 1 << 4,  // list, and learn of changes without opening
-      MEMIO_WEBKIT_ALL = (1 << 5) - 1
+      MEMIO_WEBKIT_WATCH = 1 << 4,   // list, and learn of changes without opening
+      MEMIO_WEBKIT_INVOKE = 1 << 5,  // commands
+      MEMIO_WEBKIT_HANDLE = 1 << 6,  // commands: be the one who answers
+      MEMIO_WEBKIT_EMIT = 1 << 7,    // messages under these topics
+      MEMIO_WEBKIT_LISTEN = 1 << 8,  // to these topics
+      MEMIO_WEBKIT_ALL = (1 << 9) - 1
     } MemioWebkitRights;
 
 #define MEMIO_TYPE_WEBKIT_RIGHTS (memio_webkit_rights_get_type())

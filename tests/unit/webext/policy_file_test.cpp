@@ -27,6 +27,8 @@ TEST(PolicyFile, TheExampleOfTheDocumentationIsRead) {
   ASSERT_EQ(rules->size(), 2U);
   EXPECT_EQ(rules->at(0).frames.frames, Frames::main);
   EXPECT_EQ(rules->at(0).grants.at(1).pattern, "settings/*");
+  EXPECT_EQ(rules->at(0).grants.at(2).rights,
+            (std::vector{protocol::Right::invoke, protocol::Right::listen}));
   EXPECT_EQ(rules->at(0).options.compatibility, std::vector<std::string>{"memio-tauri"});
   EXPECT_TRUE(rules->at(0).options.workers);
   EXPECT_EQ(rules->at(1).frames.frames, Frames::inside);
@@ -56,8 +58,8 @@ TEST(PolicyFile, MistakesAreToldWithTheirPlaceAndWhatIsExpected) {
        "rules[0].compatibility[0]: expected one of memio-tauri, webview2, not \"tauri\""},
       {rule(R"("origins": ["*"], "origins": ["*"])"), "the file: has the member 'origins' twice"},
       {R"({"rules": [{"origins": ["*"], "grants": [{"pattern": "a", "rights": ["read", "reed"]}]}]})",
-       "rules[0].grants[0].rights[1]: expected one of \"read\", \"write\", \"create\", \"remove\", \"watch\", not "
-       "\"reed\""},
+       "rules[0].grants[0].rights[1]: expected one of \"read\", \"write\", \"create\", \"remove\", \"watch\", "
+       "\"invoke\", \"handle\", \"emit\", \"listen\", not \"reed\""},
       {R"({"rules": [{"origins": ["*"], "grants": [{"pattern": 1, "rights": ["read"]}]}]})",
        "rules[0].grants[0].pattern: expected a pattern of names, such as \"camera/*\", not number"},
   };
