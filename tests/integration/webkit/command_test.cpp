@@ -13,6 +13,10 @@ namespace {
 
 class Commands : public WebKitTest {
  protected:
+  Commands() {
+    EXPECT_TRUE(client_.listen("t/none"));  // so that the client has the connection on which it receives
+    count_descriptors();
+  }
   // Serves the native client in the main loop, as an application would.
   const webext::FdSource source_{client_.get_fd(), [this] {
                                    std::array<Event, 16> events;
@@ -89,11 +93,12 @@ TEST_F(Commands, BytesAndRegionsGoAlong) {
     const mask = new Uint8Array([65, 66, 67]);
     const {region, rest} = await memio.invoke('t/blur', {mask, list: [1, image]});
     const text = bytes => String.fromCharCode(...bytes);
+    const came = text(rest[1]);
     structuredClone(rest[0], {transfer: [rest[0].buffer]});
     structuredClone(mask, {transfer: [mask.buffer]});
     const own = await memio.open('secret/image').catch(e => e.name);
     globalThis.kept = region;
-    return [region instanceof memio.Region, region.name, text(region.read().data), region.access, text(rest[1]), own];)js"),
+    return [region instanceof memio.Region, region.name, text(region.read().data), region.access, came, own];)js"),
             Json::parse(R"([true, "secret/image", "hidden", "write", "xyz", "io.memio.NoSuchRegion"])"));
   EXPECT_EQ(bytes, "ABC");
   EXPECT_EQ(text, "pixels");

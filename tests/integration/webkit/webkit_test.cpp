@@ -19,6 +19,10 @@ WebKitTest::WebKitTest() : client_(daemon_.connect()), memio_(memio_webkit_new()
   const auto all = MEMIO_WEBKIT_ALL;
   if (!memio_webkit_allow(memio_.get(), "https://app.local", "t/**", all, &error))
     throw std::runtime_error(error->message);
+  count_descriptors();
+}
+
+void WebKitTest::count_descriptors() {
   EXPECT_TRUE(client_.list());  // once this is answered, memiod has settled
   daemon_fds_ = daemon_.open_fds();
 }

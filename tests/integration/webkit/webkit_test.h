@@ -31,6 +31,9 @@ class WebKitTest : public testing::Test {
 
   int expected_terminations_ = 0;
 
+  // From now on more descriptors in memiod than there are now are a leak.
+  void count_descriptors();
+
  private:
   int terminations_before_ = Browser::all_terminations();
   std::size_t daemon_fds_ = 0;
