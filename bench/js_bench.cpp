@@ -73,7 +73,8 @@ double number_of(const Json& value) {
 // bulk://host/page is a page, and bulk://host/<n> are n bytes.
 void serve(WebKitURISchemeRequest* request, gpointer) {
   // What is POSTed is read; an empty answer says so.
-  const webext::ObjectPtr<GInputStream> posted(webkit_uri_scheme_request_get_http_body(request));
+  const bool is_post = g_strcmp0(webkit_uri_scheme_request_get_http_method(request), "POST") == 0;
+  const webext::ObjectPtr<GInputStream> posted(is_post ? webkit_uri_scheme_request_get_http_body(request) : nullptr);
   if (posted) {
     static std::vector<char> buffer(mib);
     while (g_input_stream_read(posted.get(), buffer.data(), buffer.size(), nullptr, nullptr) > 0) {
