@@ -132,17 +132,17 @@ Result<Json> DocumentSession::adopt_region(std::shared_ptr<Link> link, Region re
 }
 
 template <class T, class Call>
-JsValue DocumentSession::ask(const Arguments& arguments, Result<std::string> subject, Call call) {
+JsValue DocumentSession::ask(const Arguments& arguments, Result<std::string> subject, Call method) {
   const std::uint64_t request = request_of(arguments);
   if (!subject) {
     answer(request, fail(std::move(subject.error())));
     return {};
   }
-  with_link([this, request, subject = std::move(*subject), call](Result<std::shared_ptr<Link>> link) {
+  with_link([this, request, subject = std::move(*subject), method](Result<std::shared_ptr<Link>> link) {
     if (!link)
       answer(request, fail(std::move(link.error())));
     else
-      std::invoke(call, (*link)->client(), subject, answer_to<T>(request, *link));
+      std::invoke(method, (*link)->client(), subject, answer_to<T>(request, *link));
   });
   return {};
 }

@@ -156,10 +156,10 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // A Done for Client::..._async that answers `request`. Nothing happens if the document has been left in between.
   template <class T>
   Client::Done<T> answer_to(std::uint64_t request, const std::shared_ptr<Link>& link);
-  // Makes one of Client's ..._async calls and answers with its result: `call` is called with the Client, `subject` (a
+  // Makes one of Client's ..._async calls and answers with its result: `method` is called with the Client, `subject` (a
   // name or a pattern) and the Done. A subject that is an error is the answer itself.
   template <class T, class Call>
-  JsValue ask(const Arguments& arguments, Result<std::string> subject, Call call);
+  JsValue ask(const Arguments& arguments, Result<std::string> subject, Call method);
   // Answers as soon as nobody is in the middle of anything.
   void answer(std::uint64_t request, Result<Json> value);
   // A call begins, and has its number; it ends, which is false if it took too long and was answered so.
