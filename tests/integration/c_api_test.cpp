@@ -65,6 +65,8 @@ TEST_F(CApi, CommandsAreCalledHandledAndRejected) {
   EXPECT_EQ(memio_handler_next(handler, &call), 0);
   EXPECT_EQ(memio_handler_wait(handler, 0, &call), MEMIO_TIMED_OUT);
 
+  // This waits until the client receives, so that the call below is on its way at once.
+  ASSERT_EQ(memio_emit(client_, "t", nullptr), MEMIO_OK) << memio_error_message();
   memio_attachments* attached = nullptr;
   ASSERT_EQ(memio_attachments_new(&attached), MEMIO_OK);
   ASSERT_EQ(memio_attachments_add_bytes(attached, "bytes", 5), MEMIO_OK);
