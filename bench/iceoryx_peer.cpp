@@ -65,7 +65,7 @@ class IceoryxEnd {
       ::usleep(1000);
   }
 
-  void send(const Message& message) {
+  void send(const Packet& message) {
     publisher_.loan()
         .and_then([&](auto& sample) {
           *sample = message;
@@ -74,7 +74,7 @@ class IceoryxEnd {
         .or_else([](auto) { die("iceoryx: no chunk is free"); });
   }
 
-  void receive(Message& message) {
+  void receive(Packet& message) {
     for (bool received = false; !received;) {
       if (waiting_ == Waiting::sleeping) waitset_.wait();
       subscriber_.take().and_then([&](const auto& sample) {
@@ -85,8 +85,8 @@ class IceoryxEnd {
   }
 
  private:
-  iox::popo::Publisher<Message> publisher_;
-  iox::popo::Subscriber<Message> subscriber_;
+  iox::popo::Publisher<Packet> publisher_;
+  iox::popo::Subscriber<Packet> subscriber_;
   iox::popo::WaitSet<> waitset_;
   Waiting waiting_;
 };

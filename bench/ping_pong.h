@@ -3,8 +3,8 @@
 
 // Round trips between this process and a Partner. An end of such a connection has
 //
-//   void send(const Message&)    gives a message to the other end
-//   void receive(Message&)       waits for the other end's
+//   void send(const Packet&)    gives a message to the other end
+//   void receive(Packet&)       waits for the other end's
 //
 // and every kind of end does the same work: the message starts in the sender's own memory and ends in the receiver's.
 // Those that carry no bytes, the bare ones, carry `last` alone.
@@ -24,16 +24,16 @@
 
 namespace memio::bench {
 
-struct Message {
+struct Packet {
   std::uint64_t last = 0;  // 1: the round is over
   std::array<std::byte, 1016> rest{};
 };
-static_assert(sizeof(Message) == 1024);
+static_assert(sizeof(Packet) == 1024);
 
 // What the partner does.
 template <class End>
 void answer(End& end, Partner::Rounds rounds) {
-  Message message;
+  Packet message;
   while (rounds.next()) {
     do {
       end.receive(message);
@@ -50,8 +50,8 @@ double round_trip(End& end, const Partner& partner) {
   constexpr unsigned batches = 101;
   constexpr unsigned round_trips = 10;
   std::array<double, batches> seconds{};
-  Message message;
-  Message reply;
+  Packet message;
+  Packet reply;
   const auto batch = [&] {
     for (unsigned i = 0; i < round_trips; ++i) {
       end.send(message);
@@ -92,8 +92,8 @@ class RegionEnd {
  public:
   // One side creates the regions, the other opens them.
   static RegionEnd create(Client& client) {
-    auto out = must(client.create("there", {.capacity = sizeof(Message)}));
-    must(client.create("back", {.capacity = sizeof(Message)}));
+    auto out = must(client.create("there", {.capacity = sizeof(Packet)}));
+    must(client.create("back", {.capacity = sizeof(Packet)}));
     return RegionEnd(std::move(out), must(client.open("back", Access::read)));
   }
   static RegionEnd open(Client& client) {
@@ -101,8 +101,8 @@ class RegionEnd {
     return RegionEnd(must(client.open("back", Access::write)), std::move(in));
   }
 
-  void send(const Message& message) { must(out_.write(std::as_bytes(std::span(&message, 1)))); }
-  void receive(Message& message) {
+  void send(const Packet& message) { must(out_.write(std::as_bytes(std::span(&message, 1)))); }
+  void receive(Packet& message) {
     if constexpr (waiting == Waiting::sleeping) {
       must(in_.wait(seen_, std::chrono::milliseconds(-1)));
     } else {

@@ -29,7 +29,7 @@ constexpr unsigned partner_cpu = 1;
 struct Lines {
   struct alignas(128) Line {
     std::atomic<std::uint64_t> word{0};
-    alignas(128) Message message;
+    alignas(128) Packet message;
   };
   Line there;
   Line back;
@@ -40,12 +40,12 @@ class AtomicEnd {
  public:
   AtomicEnd(Lines::Line& out, Lines::Line& in) : out_(out), in_(in) {}
 
-  void send(const Message& message) {
+  void send(const Packet& message) {
     if constexpr (carries_bytes) out_.message = message;
     out_.word.store(sent_ += 2 + message.last, std::memory_order_release);
     sent_ &= ~std::uint64_t{1};
   }
-  void receive(Message& message) {
+  void receive(Packet& message) {
     std::uint64_t word = 0;
     while ((word = in_.word.load(std::memory_order_acquire)) < seen_ + 2) {
     }

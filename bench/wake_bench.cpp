@@ -28,11 +28,11 @@ class EventfdEnd {
  public:
   EventfdEnd(int out, int in) : out_(out), in_(in) {}
 
-  void send(const Message& message) {
+  void send(const Packet& message) {
     const std::uint64_t number = 1 + message.last;
     must(::write(out_, &number, sizeof number), "writing to an eventfd");
   }
-  void receive(Message& message) {
+  void receive(Packet& message) {
     std::uint64_t number = 0;
     must(::read(in_, &number, sizeof number), "reading from an eventfd");
     message.last = number - 1;
