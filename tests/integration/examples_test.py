@@ -6,6 +6,7 @@ listen; one sends a stream, the other receives it; and each event loop brings wh
     examples_test.py MEMIOD MEMIOCTL PUBLISHER FOLLOWER HANDLER LISTENER SENDER RECEIVER LOOP...
 """
 
+import os
 import pathlib
 import select
 import subprocess
@@ -33,9 +34,13 @@ class Program:
 
 
 def line_of(process):
-    ready, _, _ = select.select([process.stdout], [], [], 20)
-    line = process.stdout.readline() if ready else ""
-    return line or sys.exit(f"{process.args[0]} printed nothing for 20 seconds, or ended")
+    """The next line. Nothing is read ahead, so that waiting for the next one overlooks nothing."""
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([process.stdout], [], [], 20)
+        byte = os.read(process.stdout.fileno(), 1) if ready else b""
+        line += byte or sys.exit(f"{process.args[0]} printed nothing for 20 seconds, or ended")
+    return line.decode()
 
 
 def check_hello(memioctl, publisher, follower, environment):

@@ -226,12 +226,18 @@ class RegionInPython(unittest.TestCase):
 
     def test_a_will_is_done_when_its_handle_ends(self):
         name, ours, _ = self.create()
-        for end in (lambda other: other.close(), lambda other: other.connection.close()):
-            other = self.open_reader(name)
+        for by_connection in (False, True):
+            connection = python.Connection(self.path)
+            other = connection.open(name)
             other.set_will()
             self.assertTrue(ours.is_there(other.cell))
             waiting = InBackground(ours.wait_while_there, other.cell)
-            end(other)
+            if by_connection:
+                connection.close()
+                other.forget()
+            else:
+                other.close()
+                connection.close()
             waiting.result()
 
     def test_neither_writes_what_the_other_has_leased(self):
