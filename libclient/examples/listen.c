@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints the messages of a topic as they come, and calls "text/upper" once: memio-listen-c 'text/*' */
+/* Prints the messages of a topic as they come, and calls "text/upper" once: memio-listen-c PATTERN */
 #include <memio.h>
 #include <stdio.h>
 

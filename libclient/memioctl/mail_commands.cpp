@@ -2,18 +2,19 @@
 #include "mail_commands.h"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-
-extern char** environ;
 
 namespace memio::ctl {
 
@@ -42,24 +43,40 @@ Result<UniqueFd> file_of(const std::string& contents) {
   return file;
 }
 
-// Starts a program that reads `input` and writes `output`.
+// Starts a program that reads `input` and writes `output`, and ends with us, however we do. If it cannot be run its
+// exit status is 127, as in a shell.
 Result<pid_t> start(const std::vector<std::string>& program, int input, int output) {
   std::vector<char*> arguments;
   for (const auto& argument : program) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  pid_t pid = 0;
-  const int error = ::posix_spawnp(&pid, arguments[0], &actions, nullptr, arguments.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return fail_errno(error, "cannot run " + program[0]);
-  return pid;
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "cannot run " + program[0]);
+  if (pid > 0) return pid;
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::dup2(input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0) ::execvp(arguments[0], arguments.data());
+  std::perror(arguments[0]);
+  ::_exit(127);
 }
 
-Result<Ended> run(const std::vector<std::string>& program, const std::string& input) {
-  auto file = file_of(input);
+// Reads all that the program prints. It is told to end when its call is cancelled.
+void read_printed(Client& client, const CommandCall& call, pid_t pid, int from, std::string& printed) {
+  std::array<char, 65536> buffer;
+  std::array<Event, 8> events;
+  for (bool told = false;;) {
+    std::array<pollfd, 2> wanted = {pollfd{from, POLLIN, 0}, pollfd{client.get_fd(), POLLIN, 0}};
+    ::poll(wanted.data(), wanted.size(), -1);
+    if (wanted[1].revents != 0) client.dispatch(events);
+    if (call.cancelled() && !std::exchange(told, true)) ::kill(pid, SIGTERM);
+    if (wanted[0].revents == 0) continue;
+    const auto n = ::read(from, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    printed.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+}
+
+Result<Ended> run(Client& client, const CommandCall& call, const std::vector<std::string>& program) {
+  auto file = file_of(call.arguments());
   if (!file) return fail(std::move(file.error()));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "making a pipe");
@@ -69,13 +86,7 @@ Result<Ended> run(const std::vector<std::string>& program, const std::string& in
   if (!pid) return fail(pid.error());
   write_end.reset();
   Ended ended;
-  std::array<char, 65536> buffer;
-  for (;;) {
-    const auto n = ::read(read_end.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    ended.printed.append(buffer.data(), static_cast<std::size_t>(n));
-  }
+  read_printed(client, call, *pid, read_end.get(), ended.printed);
   int status = 0;
   while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -117,7 +128,7 @@ Result<void> handle(Client& client, const HandleArguments& arguments, Output& ou
   for (std::uint64_t handled = 0; !arguments.count || handled < *arguments.count; ++handled) {
     auto call = handler->wait(for_ever);
     if (!call) return fail(std::move(call.error()));
-    auto ended = run(arguments.program, call->arguments());
+    auto ended = run(client, *call, arguments.program);
     if (!ended) return fail(std::move(ended.error()));
     const auto how = answer_by(*ended, *call);
     if (!how) return fail(how.error());

@@ -65,6 +65,8 @@ TEST_F(CApi, CommandsAreCalledHandledAndRejected) {
   EXPECT_EQ(memio_handler_next(handler, &call), 0);
   EXPECT_EQ(memio_handler_wait(handler, 0, &call), MEMIO_TIMED_OUT);
 
+  // So that it receives already: else what it begins is only on its way when it has dispatched.
+  ASSERT_EQ(memio_emit(client_, "receiving", nullptr), MEMIO_OK);
   memio_attachments* attached = nullptr;
   ASSERT_EQ(memio_attachments_new(&attached), MEMIO_OK);
   ASSERT_EQ(memio_attachments_add_bytes(attached, "bytes", 5), MEMIO_OK);

@@ -80,10 +80,12 @@ class Memioctl(unittest.TestCase):
                                                        "text/sort answered"])
 
     def test_call_timeout(self):
-        self.start("handle", "slow", "--", "sleep", "1000")
+        handler = self.start("handle", "slow", "--count", "1", "--", "sleep", "1000")
         self.wait_for_session("commands")
         self.run_ctl("--json", "call", "slow", "--timeout", "50", code=1)
         self.assertEqual(json.loads(self.stderr)["error"], "io.memio.CallTimedOut")
+        self.assertEqual(handler.wait(20), 0)
+        self.assertEqual(handler.stdout.read(), "slow rejected, status 143\n", "the program was ended with its call")
 
     def test_emit_and_listen(self):
         plain = self.start("listen", "--count", "2")
