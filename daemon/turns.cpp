@@ -115,7 +115,28 @@ bool Turns::round(std::span<const epoll_event> ready) {
     if (!member.queued && std::ranges::find(due, id) == due.end()) due.push_back(id);
   }
   for (const auto id : due) take_turn(id);
+  take_turns_of_woken(due);
   return !again_.empty();
+}
+
+// Those whom the others have given something to tell have their turn in the same round, without another look at the
+// sockets; not those who ask for more for themselves.
+void Turns::take_turns_of_woken(std::vector<std::uint64_t>& had_turns) {
+  if (again_.empty()) return;
+  std::ranges::sort(had_turns);
+  std::vector<std::uint64_t> woken;
+  for (std::size_t waiting = again_.size(); waiting > 0; --waiting) {
+    const auto id = again_.front();
+    again_.pop_front();
+    if (woken.size() < most_turns && !std::ranges::binary_search(had_turns, id))
+      woken.push_back(id);
+    else
+      again_.push_back(id);
+  }
+  for (const auto id : woken) {
+    if (const auto found = members_.find(id); found != members_.end()) found->second.queued = false;
+    take_turn(id);
+  }
 }
 
 void Turns::take_turn(std::uint64_t id) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "event_loop.h"
 #include "memio/unique_fd.h"
@@ -86,6 +87,7 @@ class Turns {
   void update(std::uint64_t id, Member& member) noexcept;
   // True if another round is wanted at once.
   bool round(std::span<const epoll_event> ready);
+  void take_turns_of_woken(std::vector<std::uint64_t>& had_turns);
   void take_turn(std::uint64_t id);
 
   EventLoop& loop_;

@@ -57,7 +57,6 @@ Result<void> to_nothing(const Result<Mail::Delivered>& result) {
 // Asks by `ask`, which is given what is to be called back, and waits for the answer.
 template <class Ask>
 Result<Mail::Delivered> ask_and_wait(ClientCore& core, Ask ask) {
-  core.look_for_memiod();
   std::optional<Result<Mail::Delivered>> answer;
   Mail& mail = core.mail();
   ask(mail, [&answer](Result<Mail::Delivered> result) { answer.emplace(std::move(result)); });

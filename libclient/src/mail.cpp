@@ -33,8 +33,22 @@ Result<std::vector<Attachment>> wrong(const std::string& what) {
 
 void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds,
                Request request) {
+  auto text = text_of(method, std::move(parameters));
+  if (state_ == State::open && fds.empty()) {
+    auto sent = channel_->send(text);
+    if (sent) sent = channel_->flush();
+    if (sent) {
+      requests_.emplace(id, std::move(request));
+      return update_interest();
+    }
+    // memiod had gone before, and has not had all of it: it is asked on another connection.
+    lose(std::move(sent.error()));
+  } else if (state_ == State::open) {
+    pump();  // descriptors are given away once, so this notices before whether memiod has gone
+  }
+  if (state_ == State::closed) core_.look_for_memiod();
   requests_.emplace(id, std::move(request));
-  say(text_of(method, std::move(parameters)), std::move(fds));
+  say(std::move(text), std::move(fds));
 }
 
 void Mail::tell(std::string_view method, JsonText parameters) { say(text_of(method, std::move(parameters)), {}); }

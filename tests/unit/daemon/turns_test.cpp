@@ -69,6 +69,27 @@ TEST_F(TurnsTest, ManyHaveTurnsOneAfterTheOther) {
   EXPECT_EQ(*loop_.run(), 0);
 }
 
+// Somebody who is given something to tell tells it in the same round, however many ask for more for themselves.
+TEST_F(TurnsTest, OneThatIsWokenByAnotherHasItsTurnInTheSameRound) {
+  const auto busy = make_eventfd(1);
+  const auto told = make_eventfd(0);
+  std::optional<Turns::Seat> first;
+  std::optional<Turns::Seat> second;
+  second = std::move(*turns_->join(told.get(), [&](std::uint32_t events) {
+    EXPECT_EQ(events, 0U);
+    log_.push_back(2);
+  }));
+  first = std::move(*turns_->join(busy.get(), [&](std::uint32_t) {
+    log_.push_back(1);
+    first->again();
+    second->again();
+    if (log_.size() > 6) loop_.exit(0);
+  }));
+  EXPECT_EQ(*loop_.run(), 0);
+  log_.resize(6);
+  EXPECT_EQ(log_, (std::vector<int>{1, 2, 1, 2, 1, 2}));
+}
+
 // The other sources of the loop have their turn between the rounds.
 TEST_F(TurnsTest, TheLoopGoesOn) {
   const auto fd = make_eventfd(1);
