@@ -393,7 +393,7 @@ TEST_F(WebView2, HostilePagesGetErrors) {
     for (const attempt of tries) { try { await attempt(); names.push('none'); } catch (e) { names.push(e.name); } }
     return names;
   )js");
-  EXPECT_EQ(names, Json::parse(R"(["io.memio.client.Misuse", "io.memio.client.Misuse", "io.memio.client.Misuse",
+  EXPECT_EQ(names, Json::parse(R"(["io.memio.InvalidName", "io.memio.NoSuchCommand", "io.memio.InvalidName",
     "io.memio.client.Misuse", "io.memio.client.Misuse", "io.memio.InvalidName", "io.memio.client.Misuse", "RangeError",
     "io.memio.client.Misuse", "io.memio.OutOfResources", "io.memio.client.Misuse", "io.memio.client.Misuse",
     "io.memio.client.Misuse", "io.memio.NoSuchRegion", "TypeError", "TypeError", "TypeError", "RangeError"])"));
