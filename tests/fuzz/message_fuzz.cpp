@@ -46,7 +46,8 @@ void try_as_any(const Json& parameters) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   // But for the mark at its beginning, which the parser skips, and a NUL, where it ends.
-  if (!text.starts_with("\xef") && text.find('\0') == text.npos) require(memio::is_json(text) == memio::parse_strictly(text).has_value());
+  if (!text.starts_with("\xef") && text.find('\0') == text.npos)
+    require(memio::is_json(text) == memio::parse_strictly(text).has_value());
   const auto call = memio::decode_call(text);
   if (call) {
     const auto written = memio::encode(*call);

@@ -27,8 +27,7 @@ TEST(PolicyFile, TheExampleOfTheDocumentationIsRead) {
   ASSERT_EQ(rules->size(), 2U);
   EXPECT_EQ(rules->at(0).frames.frames, Frames::main);
   EXPECT_EQ(rules->at(0).grants.at(1).pattern, "settings/*");
-  EXPECT_EQ(rules->at(0).grants.at(2).rights,
-            (std::vector{protocol::Right::invoke, protocol::Right::listen}));
+  EXPECT_EQ(rules->at(0).grants.at(2).rights, (std::vector{protocol::Right::invoke, protocol::Right::listen}));
   EXPECT_EQ(rules->at(0).options.compatibility, std::vector<std::string>{"memio-tauri"});
   EXPECT_TRUE(rules->at(0).options.workers);
   EXPECT_EQ(rules->at(1).frames.frames, Frames::inside);
