@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pause.h"
 #include "stream_regions.h"
 
 namespace memio {
@@ -57,11 +58,26 @@ auto wait_until(Ring& ring, OpenRegion& woken_by, const Deadline& deadline, Look
   }
 }
 
+// Looks again for about as long as a sleep and a wake-up would take: the other side, on another CPU, is often nearly
+// done.
+template <class Look>
+auto look_for_a_moment(Look look) -> decltype(look()) {
+  constexpr int looks = 4000;
+  auto found = look();
+  for (int i = 0; found && !*found && i < looks; ++i) {
+    pause_cpu();
+    found = look();
+  }
+  return found;
+}
+
 template <class Ring, class Look>
 auto wait_for(Ring& ring, OpenRegion& woken_by, const Subscription& subscription, milliseconds timeout, Look look)
     -> decltype(look()) {
   // Without asking for the time, as long as nobody has to wait.
   auto found = look();
+  if (!found || *found) return found;
+  if (timeout.count() != 0) found = look_for_a_moment(look);
   if (!found || *found) return found;
   found = wait_until(ring, woken_by, timeout.count() == 0 ? at_once : deadline_in(timeout), look);
   if (!subscription.is_there()) ring.stop_waiting();

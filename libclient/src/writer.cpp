@@ -8,20 +8,13 @@
 
 #include "fence.h"
 #include "futex.h"
+#include "pause.h"
 
 namespace memio {
 
 namespace {
 
 constexpr int spins_before_sleep = 100;
-
-void pause_cpu() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
