@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "open_region.h"
+#include "require.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 #include "support/stepped_process.h"
@@ -24,18 +25,6 @@ using namespace std::chrono_literals;
 
 constexpr auto long_enough = 20s;
 constexpr auto at_once = 0ms;
-
-// Ends a child with an error that shows.
-void require(bool condition, const char* what, const Error& error = {}) {
-  if (condition) return;
-  std::fprintf(stderr, "child: not so: %s: %s\n", what, error.text().c_str());
-  ::_exit(1);
-}
-template <class T>
-T require(Result<T> result, const char* what) {
-  if (!result) require(false, what, result.error());
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 template <class T>
 Errc error_of(const Result<T>& result) {

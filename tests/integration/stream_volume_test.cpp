@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "require.h"
 #include "support/daemon.h"
 #include "support/payload.h"
 #include "support/stepped_process.h"
@@ -36,17 +37,6 @@ constexpr std::uint64_t stalls = 20;
 std::uint64_t bytes_to_send() {
   const char* wanted = std::getenv("MEMIO_STREAM_BYTES");
   return wanted ? std::strtoull(wanted, nullptr, 10) : default_bytes;
-}
-
-void require(bool condition, const char* what, const Error& error = {}) {
-  if (condition) return;
-  std::fprintf(stderr, "child: not so: %s: %s\n", what, error.text().c_str());
-  ::_exit(1);
-}
-template <class T>
-T require(Result<T> result, const char* what) {
-  if (!result) require(false, what, result.error());
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 class Sha256 {

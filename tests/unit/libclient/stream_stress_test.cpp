@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "sleeper.h"
 #include "test_stream.h"
 
 namespace memio {
@@ -29,27 +30,8 @@ std::uint64_t mix(std::uint64_t x) {
 std::uint32_t length_of(std::uint64_t chunk) { return 1 + static_cast<std::uint32_t>(mix(chunk) % chunk_size); }
 std::byte byte_of(std::uint64_t offset) { return static_cast<std::byte>(mix(offset)); }
 
-class Doorbell {
- public:
-  explicit Doorbell(int doorbell) : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
-    EXPECT_EQ(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell, &event), 0);
-  }
-  // False if nobody rang in so long a time that the wake-up must have been lost.
-  [[nodiscard]] bool sleep() {
-    epoll_event event{};
-    int n = 0;
-    do n = ::epoll_wait(epoll_.get(), &event, 1, 20'000);
-    while (n < 0 && errno == EINTR);
-    return n == 1;
-  }
-
- private:
-  UniqueFd epoll_;
-};
-
 void write_all(TestStream& stream, RingWriter& writer) {
-  Doorbell doorbell(stream.buffer_bell());
+  Sleeper doorbell(stream.buffer_bell());
   for (std::uint64_t chunk = 0; chunk < chunks; ++chunk) {
     auto index = writer.begin();
     while (index && !*index) {
@@ -77,7 +59,7 @@ void write_all(TestStream& stream, RingWriter& writer) {
 
 // `held`: entries kept before they are given back, newest first.
 void read_all(TestStream& stream, RingReader& reader, std::size_t held) {
-  Doorbell doorbell(stream.ring_bell());
+  Sleeper doorbell(stream.ring_bell());
   std::vector<std::uint32_t> entries;
   const auto give_back = [&] {
     while (!entries.empty()) {
