@@ -34,8 +34,8 @@ std::uint64_t microseconds_since_boot() {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_nsec) / 1000;
 }
 
-// What is allocated to make an answer of that length is worth being given back to the system.
-constexpr std::size_t large_answer = std::size_t{1} << 20;
+// So much more memory that large messages have used, and nobody uses now, is given back to the system.
+constexpr std::size_t worth_giving_back = std::size_t{1} << 20;
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -216,7 +216,6 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
       {.on_call =
            [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
              answer_call(*this, s, call, std::move(fds));
-             had_large_answer_ = had_large_answer_ || s.unsent_bytes() >= large_answer;
              status_timer_.start_timer(status_interval);
            },
        .on_fds_short =
@@ -286,8 +285,16 @@ void Broker::configure(Result<Config> config) {
   log_event(Event::configuration_read, {}, "the configuration was read again");
 }
 
+void Broker::give_back_memory() {
+  const std::size_t unused = ::mallinfo2().fordblks;
+  kept_memory_ = std::min(kept_memory_, unused);
+  if (unused < kept_memory_ + worth_giving_back) return;
+  ::malloc_trim(0);
+  kept_memory_ = ::mallinfo2().fordblks;
+}
+
 void Broker::update_status() {
-  if (std::exchange(had_large_answer_, false)) ::malloc_trim(0);
+  give_back_memory();
   auto status = this->status();
   if (status == told_status_) return;
   notifier_.tell_status(status);

@@ -97,6 +97,7 @@ class Broker {
   void end_session(Session& session);
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_change();
+  void give_back_memory();
   void update_status();
   void look_at_unread();
 
@@ -123,8 +124,8 @@ class Broker {
   std::list<Listener> listeners_;
   bool ending_ = false;
   bool handed_over_ = false;
-  UniqueFd spare_;  // given up for a moment when no descriptor is left to accept with
-  bool had_large_answer_ = false;
+  UniqueFd spare_;               // given up for a moment when no descriptor is left to accept with
+  std::size_t kept_memory_ = 0;  // unused bytes that the allocator kept when memory was given back last
   EventSource status_timer_;
   EventSource unread_timer_;
   std::string told_status_;

@@ -74,7 +74,7 @@ void raise_descriptor_limit() {
 }
 
 // A list of thousands of regions is megabytes, which glibc would give back to the system, and ask for anew, several
-// times while it is made. The broker gives them back some time after (Broker::update_status).
+// times while it is made. The broker gives them back some time after (Broker::give_back_memory).
 void keep_memory_for_a_while() {
   constexpr int most = 32 << 20;  // glibc allows no more for the first
   ::mallopt(M_MMAP_THRESHOLD, most);
