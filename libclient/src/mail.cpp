@@ -32,13 +32,18 @@ Result<std::vector<Attachment>> wrong(const std::string& what) {
 // --- saying ---
 
 void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds,
-               Request request) {
+               Request request, MailSource* standing) {
   auto text = text_of(method, std::move(parameters));
+  if (standing) standing->asked = MailSource::Asked::now;
+  const auto keep = [&] {
+    requests_.emplace(id, std::move(request));
+    if (standing) standing->asked = MailSource::Asked::yes;
+  };
   if (state_ == State::open && fds.empty()) {
     auto sent = channel_->send(text);
     if (sent) sent = channel_->flush();
     if (sent) {
-      requests_.emplace(id, std::move(request));
+      keep();
       return update_interest();
     }
     // memiod had gone before, and has not had all of it: it is asked on another connection.
@@ -47,7 +52,7 @@ void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, s
     pump();  // descriptors are given away once, so this notices before whether memiod has gone
   }
   if (state_ == State::closed) core_.look_for_memiod();
-  requests_.emplace(id, std::move(request));
+  keep();
   say(std::move(text), std::move(fds));
 }
 
@@ -132,7 +137,8 @@ void Mail::add(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on
 }
 
 void Mail::ask_to_handle(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on_answer, When when) {
-  ask(protocol::handle_method, protocol::HandleParameters{.name = handler->command}, {}, std::move(on_answer), when);
+  ask(protocol::handle_method, protocol::HandleParameters{.name = handler->command}, {}, std::move(on_answer), when,
+      handler.get());
 }
 
 void Mail::add(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
@@ -142,8 +148,8 @@ void Mail::add(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answ
 }
 
 void Mail::ask_to_listen(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when) {
-  ask(protocol::listen_method, protocol::ListenParameters{.pattern = listener->pattern}, {}, std::move(on_answer),
-      when);
+  ask(protocol::listen_method, protocol::ListenParameters{.pattern = listener->pattern}, {}, std::move(on_answer), when,
+      listener.get());
 }
 
 void Mail::remove(CommandHandler::Impl& handler) noexcept {
@@ -179,8 +185,9 @@ void Mail::resume() {
     one.ended = std::move(error);
     make_ready(one);
   };
+  const auto is_due = [](const auto& one) { return !one.ended && one.asked == MailSource::Asked::no; };
   for (const auto& handler : handlers)
-    if (!handler->ended)
+    if (is_due(*handler))
       ask_to_handle(
           handler,
           [end, weak = std::weak_ptr(handler)](Result<Delivered> result) {
@@ -188,7 +195,7 @@ void Mail::resume() {
           },
           When::at_once);
   for (const auto& listener : listeners)
-    if (!listener->ended)
+    if (is_due(*listener))
       ask_to_listen(
           listener,
           [end, weak = std::weak_ptr(listener)](Result<Delivered> result) {
@@ -211,12 +218,17 @@ void Mail::lose(Error reason) noexcept {
     call->cancelled = true;
     if (const auto handler = handlers_.find(call->name); handler != handlers_.end()) handler->second->cancelled = true;
   }
+  const auto forget_asked = [](MailSource& one) {
+    if (one.asked == MailSource::Asked::yes) one.asked = MailSource::Asked::no;
+  };
   for (const auto& [name, handler] : handlers_) {
+    forget_asked(*handler);
     handler->calls.clear();
     if (for_good) handler->ended = reason;
     make_ready(*handler);
   }
   for (auto* listener : listeners_) {
+    forget_asked(*listener);
     if (for_good) listener->ended = reason;
     make_ready(*listener);
   }

@@ -43,6 +43,9 @@ struct MailSource {
   bool registered = false;
   bool arrived = false;    // dispatch() is to tell of it, if it is still there then
   bool cancelled = false;  // the same, of calls that were cancelled
+  // Whether memiod has been asked for it on this connection. `now`: what is on the way to that may still find that the
+  // connection is lost, and make another.
+  enum class Asked : std::uint8_t { no, now, yes } asked = Asked::no;
 };
 
 struct IncomingCall {
@@ -68,13 +71,14 @@ class Mail {
   Mail(const Mail&) = delete;
   Mail& operator=(const Mail&) = delete;
 
-  // Asks under a fresh id, which it returns.
+  // Asks under a fresh id, which it returns. `standing`: what is asked for, if that lasts and is asked for again after
+  // memiod was away.
   template <class Parameters>
   std::uint64_t ask(std::string_view method, Parameters parameters, std::vector<UniqueFd> fds, OnAnswer on_answer,
-                    When when) {
+                    When when, MailSource* standing = nullptr) {
     const auto id = ++last_id_;
     parameters.id = id;
-    ask(id, method, protocol::to_text(parameters), std::move(fds), {std::move(on_answer), when});
+    ask(id, method, protocol::to_text(parameters), std::move(fds), {std::move(on_answer), when}, standing);
     return id;
   }
   // Says something that has no answer.
@@ -119,10 +123,11 @@ class Mail {
     std::vector<UniqueFd> fds;
   };
 
-  void ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds, Request request);
+  void ask(std::uint64_t id, std::string_view method, JsonText parameters, std::vector<UniqueFd> fds, Request request,
+           MailSource* standing);
   [[nodiscard]] bool has_inhabitants() const noexcept { return !handlers_.empty() || !listeners_.empty(); }
   void open();
-  // Handles and listens to everything again, on a connection that is to be opened for it.
+  // Handles and listens to everything again that is not being asked for already.
   void resume();
   void begin(UniqueFd socket);
   void say(std::string text, std::vector<UniqueFd> fds);

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <map>
+
 #include "support/bytes.h"
 #include "support/mail.h"
 #include "support/raw_connection.h"
@@ -384,6 +386,24 @@ TEST_F(CommandsBetween, CallsUnderWayFailWhenMemiodEndsAndCommandsComeBack) {
   ASSERT_TRUE(again->answer("3"));
   dispatch_until(client_, [&] { return answer.has_value(); });
   EXPECT_EQ(*answer, "3");
+}
+
+// It notices that memiod was away in the middle of asking it for something.
+TEST_F(CommandsBetween, ComeBackOnceWhenTheirHandlerAsksForSomethingElse) {
+  auto other = daemon_.connect();
+  std::map<std::string, CommandHandler> handlers;
+  for (const char* name : {"c", "d", "e"}) handlers.emplace(name, std::move(*other.handle(name)));
+  daemon_.kill();
+  daemon_.start();
+  const auto unknown = other.call("nobody");
+  expect_error(unknown, Errc::no_such_command);
+  handlers.emplace("f", std::move(*other.handle("f")));
+  for (auto& [name, handler] : handlers) {
+    const auto unanswered = client_.call(name, "null", {.timeout = std::chrono::milliseconds(1)});
+    expect_error(unanswered, Errc::call_timed_out);
+    const auto next = handler.next();
+    EXPECT_TRUE(next) << name << ": " << next.error().text();
+  }
 }
 
 TEST_F(CommandsBetween, AHandlerThatStoppedHasItsCallsWait) {

@@ -42,13 +42,20 @@ Json receive(int socket) {
   return n > 0 ? Json::parse(text.begin(), text.begin() + n) : Json();
 }
 
+// What ends the actor, and says why.
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().text());
+  return std::move(*result);
+}
+
 Json to_json(const Error& error) { return {{"error", error.name()}}; }
 
 // What runs in the actor's process.
 class Acting {
  public:
   explicit Acting(const std::string& socket_path)
-      : socket_path_(socket_path), client_(Client::connect(socket_path).value()) {}
+      : socket_path_(socket_path), client_(must(Client::connect(socket_path))) {}
 
   [[nodiscard]] int fd() const { return client_.get_fd(); }
   void dispatch();
@@ -62,11 +69,16 @@ class Acting {
   Json begin(const Json& command);
   Json commit(const Json& command);
   Json lease(const Json& command);
+  Json handle(const Json& command);
+  Json call(const Json& command);
+  Json emit(const Json& command);
   Json view();
 
   Json keep(const Json& command, Result<Region> region);
   Region& region(const Json& command) { return regions_.at(command.at("handle")); }
   void follow_watch();
+  void answer_calls();
+  void hear();
 
   std::string socket_path_;
   Client client_;
@@ -80,6 +92,10 @@ class Acting {
   std::optional<Watcher> watcher_;
   std::set<std::string> watched_;
   bool watch_ready_ = true;
+  std::map<std::string, CommandHandler> commands_;
+  std::optional<Listener> listener_;
+  std::uint64_t heard_ = 0;        // messages since the last that has a number, the lost ones included
+  std::uint64_t last_number_ = 0;  // of that
 };
 
 void Acting::dispatch() {
@@ -88,6 +104,8 @@ void Acting::dispatch() {
     n = client_.dispatch(events);
     for (std::size_t i = 0; i < n; ++i) {
       if (events[i].kind == Event::Kind::watch_ready) follow_watch();
+      if (events[i].kind == Event::Kind::call_arrived) answer_calls();
+      if (events[i].kind == Event::Kind::message_arrived) hear();
       if (events[i].kind != Event::Kind::region_changed) continue;
       const auto found = regions_.find(events[i].token.value);
       if (found != regions_.end()) told_[found->first] = found->second.sequence();
@@ -97,13 +115,32 @@ void Acting::dispatch() {
 
 void Acting::follow_watch() {
   for (;;) {
-    const auto event = watcher_->next().value();
+    const auto event = must(watcher_->next());
     if (!event) return;
     // After memiod was gone all that is there is told again.
     if (event->kind == EventKind::present && std::exchange(watch_ready_, false)) watched_.clear();
     if (event->kind == EventKind::ready && std::exchange(watch_ready_, true)) watched_.clear();
     if (event->kind == EventKind::present || event->kind == EventKind::created) watched_.insert(event->region->name);
     if (event->kind == EventKind::removed) watched_.erase(event->region->name);
+  }
+}
+
+// Numbers: even ones come back, odd ones are rejected.
+void Acting::answer_calls() {
+  for (auto& [name, handler] : commands_)
+    for (auto call = must(handler.next()); call; call = must(handler.next())) {
+      const auto number = Json::parse(call->arguments()).get<std::uint64_t>();
+      // It may have been given up meanwhile.
+      static_cast<void>(number % 2 == 0 ? call->answer(call->arguments()) : call->reject("Odd", "", call->arguments()));
+    }
+}
+
+void Acting::hear() {
+  for (auto message = must(listener_->next()); message; message = must(listener_->next())) {
+    heard_ += 1 + message->lost;
+    if (message->payload == "null") continue;
+    last_number_ = Json::parse(message->payload);
+    heard_ = 0;
   }
 }
 
@@ -168,12 +205,38 @@ Json Acting::lease(const Json& command) {
   return answer;
 }
 
+Json Acting::handle(const Json& command) {
+  const std::string name = command.at("name");
+  auto handler = client_.handle(name);
+  if (!handler) return to_json(handler.error());
+  commands_.emplace(name, std::move(*handler));
+  return Json::object();
+}
+
+Json Acting::call(const Json& command) {
+  const auto answer = client_.call(command.at("name").get<std::string>(), command.at("arguments").dump(),
+                                   {.timeout = std::chrono::milliseconds(command.at("timeout").get<int>())});
+  if (answer) return {{"result", Json::parse(answer->result)}};
+  Json failed = to_json(answer.error());
+  if (answer.error().rejection) failed["details"] = Json::parse(answer.error().rejection->details);
+  return failed;
+}
+
+Json Acting::emit(const Json& command) {
+  for (int n = command.at("times"); n > 0; --n)
+    if (const auto emitted = client_.emit("t/chaos"); !emitted) return to_json(emitted.error());
+  return Json::object();
+}
+
 // All that it has been told of.
 Json Acting::view() {
   dispatch();
   Json told = Json::object();
   for (const auto& [handle, sequence] : told_) told[std::to_string(handle)] = sequence;
-  return {{"told", told}, {"watched", watcher_ ? Json(watched_) : Json()}};
+  return {{"told", told},
+          {"watched", watcher_ ? Json(watched_) : Json()},
+          {"heard", listener_ ? Json(heard_) : Json()},
+          {"last_number", last_number_}};
 }
 
 Json Acting::run(const Json& command) {
@@ -185,6 +248,9 @@ Json Acting::run(const Json& command) {
   if (what == "commit") return commit(command);
   if (what == "read") return lease(command);
   if (what == "view") return view();
+  if (what == "handle") return handle(command);
+  if (what == "call") return call(command);
+  if (what == "emit") return emit(command);
   if (what == "release") {
     leases_.erase(command.at("lease"));
   } else if (what == "close") {
@@ -192,7 +258,11 @@ Json Acting::run(const Json& command) {
     std::erase_if(leases_, [&](const auto& lease) { return lease.second.handle == command.at("handle"); });
     regions_.erase(command.at("handle"));
   } else if (what == "watch") {
-    watcher_.emplace(client_.watch("", false, {0}).value());
+    watcher_.emplace(must(client_.watch("", false, {0})));
+  } else if (what == "unhandle") {
+    commands_.erase(command.at("name"));
+  } else if (what == "listen") {
+    listener_.emplace(must(client_.listen("t/**")));
   } else if (what == "noise") {
     make_noise(socket_path_, command.at("seed"));
   } else if (what == "remove") {

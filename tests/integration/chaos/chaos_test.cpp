@@ -7,6 +7,7 @@
 // all.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -29,6 +30,7 @@ using std::chrono_literals::operator""s;
 constexpr std::size_t most_actors = 8;
 constexpr std::size_t most_names = 24;
 constexpr std::size_t most_handles = 100;
+constexpr std::size_t most_commands = 5;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* value = std::getenv(name);
@@ -43,6 +45,8 @@ class Chaos : public testing::Test {
   void step();
   // Everybody sees what the model says, as soon as all that is under way is over.
   void check_all();
+  // Commands of whom has gone are free, and commands of whom lives can be called.
+  void wait_for_commands();
   // All that memiod and its manager hold is that they held at first.
   void check_nothing_is_left(const ProcessUse& before);
   void end_all();
@@ -62,6 +66,7 @@ class Chaos : public testing::Test {
   const auto& any_of(const Range& range) {
     return *std::next(range.begin(), static_cast<std::ptrdiff_t>(below(range.size())));
   }
+  std::string a_command() { return "c" + std::to_string(below(most_commands)); }
   std::string a_name() { return "r" + std::to_string(below(most_names)); }
 
   // An actor that is not stopped.
@@ -94,10 +99,19 @@ class Chaos : public testing::Test {
   void lease_or_release();
   void begin();
   void watch();
+  void handle_or_not();
+  void call();
+  void listen();
+  void emit();
   void noise();
   void restart_memiod();
   // What needs no memiod.
   void use_memory();
+
+  // Everybody who listens hears.
+  void wait_for_listeners();
+  // Whether everybody who listens, and is not stopped, has heard the message of that number.
+  bool all_heard(std::uint64_t number);
 
   void expect(const Json& answer, const std::string& error, const std::string& what);
   std::string differences();
@@ -106,6 +120,7 @@ class Chaos : public testing::Test {
   std::uint64_t seed_ = from_environment("MEMIO_CHAOS_SEED", 1);
   std::mt19937_64 random_{seed_};
   std::uint64_t last_id_ = 0;
+  std::uint64_t last_number_ = 0;
   std::set<Model::ActorId> watching_;
   bool tracing_ = std::getenv("MEMIO_CHAOS_TRACE");
 };
@@ -150,7 +165,8 @@ void Chaos::end_actor() {
   watching_.erase(id);
   model_.ended(id);
   ++deaths_;
-  check_all();
+  wait_for_commands();
+  if (!HasFatalFailure()) check_all();
 }
 
 void Chaos::stop_or_go_on() {
@@ -288,6 +304,88 @@ void Chaos::watch() {
   ask(*actor, {{"do", "watch"}});
 }
 
+void Chaos::handle_or_not() {
+  const auto actor = an_actor();
+  if (!actor) return;
+  const auto name = a_command();
+  const auto found = model_.commands().find(name);
+  if (found != model_.commands().end() && found->second == *actor) {
+    ask(*actor, {{"do", "unhandle"}, {"name", name}});
+    model_.handles_no_longer(name);
+    return wait_for_commands();
+  }
+  const Json answer = ask(*actor, {{"do", "handle"}, {"name", name}});
+  if (found != model_.commands().end()) return expect(answer, "CommandExists", "handling " + name);
+  expect(answer, "", "handling " + name);
+  model_.handles(*actor, name);
+}
+
+void Chaos::call() {
+  const auto actor = an_actor();
+  if (!actor) return;
+  const auto name = a_command();
+  const auto found = model_.commands().find(name);
+  const bool there = found != model_.commands().end();
+  // Who waits for his own answer does not give it.
+  const bool answers = there && found->second != *actor && !actors_.at(found->second).stopped();
+  const auto number = below(1000);
+  const Json answer =
+      ask(*actor, {{"do", "call"}, {"name", name}, {"arguments", number}, {"timeout", answers ? 10'000 : 5}});
+  if (!there) return expect(answer, "NoSuchCommand", "calling " + name);
+  if (!answers) return expect(answer, "CallTimedOut", "calling " + name);
+  expect(answer, number % 2 == 0 ? "" : "CommandFailed", "calling " + name);
+  if (HasFatalFailure()) return;
+  ASSERT_EQ(answer.at(number % 2 == 0 ? "result" : "details"), number) << name;
+}
+
+void Chaos::wait_for_commands() {
+  const auto deadline = Clock::now() + 20s;
+  for (std::size_t i = 0; i < most_commands; ++i) {
+    const auto name = "c" + std::to_string(i);
+    const auto found = model_.commands().find(name);
+    const bool there = found != model_.commands().end();
+    if (there && actors_.at(found->second).stopped()) continue;
+    for (;;) {
+      const auto answer = own_.call(name, "0", {.timeout = 10s});
+      if (answer.has_value() == there) break;
+      ASSERT_LT(Clock::now(), deadline) << name << (answer ? " is handled" : ": " + answer.error().text());
+      manager_.pump();
+    }
+  }
+}
+
+void Chaos::listen() {
+  const auto actor = an_actor();
+  if (!actor || model_.heard().contains(*actor)) return;
+  ask(*actor, {{"do", "listen"}});
+  model_.listens(*actor);
+}
+
+void Chaos::emit() {
+  const auto actor = an_actor();
+  if (!actor) return;
+  const std::uint64_t times = one_in(20) ? 400 : 1 + below(3);
+  expect(ask(*actor, {{"do", "emit"}, {"times", times}}), "", "emitting");
+  model_.emitted(times);
+}
+
+bool Chaos::all_heard(std::uint64_t number) {
+  return std::ranges::all_of(model_.heard(), [&](const auto& each) {
+    return actors_.at(each.first).stopped() || actors_.at(each.first).ask({{"do", "view"}}).at("last_number") == number;
+  });
+}
+
+void Chaos::wait_for_listeners() {
+  constexpr int looks = 50;
+  const auto deadline = Clock::now() + 20s;
+  for (;;) {
+    ASSERT_LT(Clock::now(), deadline) << "somebody who listens hears nothing";
+    ASSERT_TRUE(own_.emit("t/number", std::to_string(++last_number_)));
+    for (int i = 0; i < looks; ++i)
+      if (all_heard(last_number_)) return model_.count_anew();
+  }
+}
+
 void Chaos::noise() {
   if (const auto actor = an_actor()) ask(*actor, {{"do", "noise"}, {"seed", random_()}});
 }
@@ -314,7 +412,9 @@ void Chaos::restart_memiod() {
   model_.restarted();
   ++restarts_;
   trace("memiod is there again");
-  check_all();
+  wait_for_commands();
+  if (!HasFatalFailure()) wait_for_listeners();
+  if (!HasFatalFailure()) check_all();
 }
 
 void Chaos::step() {
@@ -327,12 +427,16 @@ void Chaos::step() {
   if (dice < 52) return restart_memiod();
   if (dice < 70) return noise();
   if (dice < 80) return watch();
+  if (dice < 90) return listen();
   if (dice < 140) return create();
   if (dice < 230) return open();
   if (dice < 300) return close();
   if (dice < 320) return remove();
   if (dice < 340) return begin();
   if (dice < 360) return check_all();
+  if (dice < 400) return handle_or_not();
+  if (dice < 480) return call();
+  if (dice < 530) return emit();
   use_memory();
 }
 
@@ -344,6 +448,8 @@ std::string Chaos::differences_of(Model::ActorId id) {
       told[std::to_string(handle)] = sequence;
   std::string text;
   if (view.at("told") != told) text += "it was told " + view.at("told").dump() + ", not " + told.dump() + "\n";
+  if (const auto found = model_.heard().find(id); found != model_.heard().end() && view.at("heard") != found->second)
+    text += "it has heard " + view.at("heard").dump() + " messages, not " + std::to_string(found->second) + "\n";
   if (!watching_.contains(id)) return text;
   std::set<std::string> names;
   for (const auto& [name, region] : model_.names()) names.insert(name);
@@ -407,7 +513,8 @@ void Chaos::check_nothing_is_left(const ProcessUse& before) {
 }
 
 TEST_F(Chaos, EverybodySeesWhatTheModelSays) {
-  check_all();  // so that our own connection has been taken
+  check_all();  // so that our own connections have been taken
+  wait_for_commands();
   const ProcessUse before = use_of(manager_.pid());
   const auto end = Clock::now() + std::chrono::seconds(from_environment("MEMIO_CHAOS_SECONDS", 30));
   while (Clock::now() < end && !HasFatalFailure()) step();

@@ -76,7 +76,17 @@ void Model::released(LeaseId lease) {
   leases_.erase(lease);
 }
 
+void Model::emitted(std::uint64_t messages) {
+  for (auto& [actor, count] : heard_) count += messages;
+}
+
+void Model::count_anew() {
+  for (auto& [actor, count] : heard_) count = 0;
+}
+
 void Model::ended(ActorId actor) {
+  heard_.erase(actor);
+  std::erase_if(commands_, [&](const auto& each) { return each.second == actor; });
   for (const auto handle : handles_of(actor)) closed(handle);
   std::vector<std::shared_ptr<Region>> of_session;
   for (const auto& [name, region] : named_) {

@@ -68,6 +68,16 @@ class Model {
   // memiod has ended and is there again.
   void restarted();
 
+  // Commands, and who handles them; who listens, and how many messages he must have heard of, the lost ones included.
+  [[nodiscard]] const auto& commands() const noexcept { return commands_; }
+  [[nodiscard]] const auto& heard() const noexcept { return heard_; }
+  void handles(ActorId actor, const std::string& command) { commands_.emplace(command, actor); }
+  void handles_no_longer(const std::string& command) { commands_.erase(command); }
+  void listens(ActorId actor) { heard_.emplace(actor, 0); }
+  void emitted(std::uint64_t messages);
+  // Everybody counts from here on.
+  void count_anew();
+
   // Takes note of which regions have gone by themselves; says what else is wrong with a list of memiod's, or "".
   [[nodiscard]] std::string compare(const std::vector<protocol::Region>& listed);
 
@@ -78,6 +88,8 @@ class Model {
   std::map<std::string, std::shared_ptr<Region>> named_;
   std::map<HandleId, Handle> handles_;
   std::map<LeaseId, Lease> leases_;
+  std::map<std::string, ActorId> commands_;
+  std::map<ActorId, std::uint64_t> heard_;
 };
 
 }  // namespace memio::test

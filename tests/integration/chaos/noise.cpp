@@ -13,7 +13,7 @@ namespace {
 using Random = std::mt19937_64;
 
 // Calls that are right, and so are nearly right when a byte of them is not.
-constexpr std::array<std::string_view, 9> calls = {
+constexpr std::array<std::string_view, 15> calls = {
     R"({"method":"io.memio.List"})",
     R"({"method":"io.memio.Watch","more":true,"parameters":{"versions":true}})",
     R"({"method":"io.memio.Create","parameters":{"name":"noise","capacity":4096}})",
@@ -22,6 +22,12 @@ constexpr std::array<std::string_view, 9> calls = {
     R"({"method":"io.memio.Stat","parameters":{"name":"r2"}})",
     R"({"method":"io.memio.OpenConnection","parameters":{"grants":[{"pattern":"x/**","rights":["read"]}]}})",
     R"({"method":"org.varlink.service.GetInfo"})",
+    R"({"method":"io.memio.Receive","more":true,"parameters":{"handle":["noise"],"listen":["t/**"]}})",
+    R"({"method":"io.memio.Handle","oneway":true,"parameters":{"name":"noise","id":1}})",
+    R"({"method":"io.memio.Invoke","parameters":{"name":"c1","arguments":7}})",
+    R"({"method":"io.memio.Invoke","oneway":true,"parameters":{"name":"noise","arguments":{},"id":2}})",
+    R"({"method":"io.memio.Answer","oneway":true,"parameters":{"id":1,"result":[1]}})",
+    R"({"method":"io.memio.Emit","parameters":{"topic":"noise","payload":{"$region":0}}})",
     R"({"method":"io.memio.Attach","parameters":{"name":"r3","capacity":1,"slots":4,"layout":"memio64","lifetime":)"
     R"("session","exclusive":false,"hugePages":false,"access":"write","creator":true,"cell":1,"cells":1024,)"
     R"("regionFileDescriptor":0,"leasesFileDescriptor":1,"doorbellFileDescriptor":2}})",
