@@ -4,8 +4,8 @@
 #include "memio/stream.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "copy_past_caches.h"
 #include "pause.h"
 #include "stream_regions.h"
 
@@ -245,7 +245,7 @@ Result<void> StreamWriter::write(std::span<const std::byte> bytes, std::chrono::
     auto buffer = begin(detail::WriterStream::left(deadline));
     if (!buffer) return fail(std::move(buffer.error()));
     const auto length = std::min(bytes.size(), buffer->size());
-    std::memcpy(buffer->data(), bytes.data(), length);
+    copy_past_caches(*buffer, bytes.first(length));
     if (auto committed = commit(length); !committed) return committed;
     bytes = bytes.subspan(length);
   }
