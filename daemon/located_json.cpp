@@ -70,12 +70,9 @@ class Builder {
 
   bool parse_error(std::size_t, const std::string&, const Json::exception& error) {
     constexpr int out_of_range = 406;
-    const std::string_view message = error.what();
     if (error.id == out_of_range) return fail(start_of_token(), "the number is too large to be read");
-    constexpr std::string_view mark = "; expected ";
-    const auto at = message.rfind(mark);
-    const auto expected = at == message.npos ? "" : "; expected " + std::string(message.substr(at + mark.size()));
-    return fail(start_of_token(), "not JSON" + expected);
+    const auto expected = expectation_of(error);
+    return fail(start_of_token(), expected.empty() ? "not JSON" : "not JSON; expected " + expected);
   }
 
  private:

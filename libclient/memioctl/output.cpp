@@ -166,13 +166,15 @@ void Output::sessions(std::span<const SessionInfo> sessions) {
     to_ << array.dump(2) << '\n';
     return;
   }
-  std::vector<std::vector<std::string>> rows = {
-      {"SESSION", "USER", "PROCESS", "HANDLES", "WATCHES", "REGIONS", "SIZE", "UNREAD", "CALLS", "ERRORS", "PAUSES"}};
+  std::vector<std::vector<std::string>> rows = {{"SESSION", "USER", "PROCESS", "HANDLES", "WATCHES", "COMMANDS",
+                                                 "LISTENS", "CALLS", "REGIONS", "SIZE", "UNREAD", "MESSAGES", "ERRORS",
+                                                 "PAUSES"}};
   for (const auto& s : sessions)
-    rows.push_back(
-        {std::to_string(s.id), std::to_string(s.uid), s.pid ? std::to_string(*s.pid) : (s.scoped ? "scoped" : "ended"),
-         std::to_string(s.handles), std::to_string(s.watches), std::to_string(s.regions), human_size(s.bytes),
-         human_size(s.queued_bytes), std::to_string(s.messages), std::to_string(s.errors), std::to_string(s.pauses)});
+    rows.push_back({std::to_string(s.id), std::to_string(s.uid),
+                    s.pid ? std::to_string(*s.pid) : (s.scoped ? "scoped" : "ended"), std::to_string(s.handles),
+                    std::to_string(s.watches), std::to_string(s.commands), std::to_string(s.listens),
+                    std::to_string(s.calls), std::to_string(s.regions), human_size(s.bytes), human_size(s.queued_bytes),
+                    std::to_string(s.messages), std::to_string(s.errors), std::to_string(s.pauses)});
   print_table(to_, rows);
 }
 

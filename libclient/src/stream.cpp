@@ -75,9 +75,7 @@ template <class Ring, class Look>
 auto wait_for(Ring& ring, OpenRegion& woken_by, const Subscription& subscription, milliseconds timeout, Look look)
     -> decltype(look()) {
   // Without asking for the time, as long as nobody has to wait.
-  auto found = look();
-  if (!found || *found) return found;
-  if (timeout.count() != 0) found = look_for_a_moment(look);
+  auto found = timeout.count() != 0 ? look_for_a_moment(look) : look();
   if (!found || *found) return found;
   found = wait_until(ring, woken_by, timeout.count() == 0 ? at_once : deadline_in(timeout), look);
   if (!subscription.is_there()) ring.stop_waiting();

@@ -37,20 +37,13 @@ class StrictBuilder {
   bool parse_error(std::size_t byte, const std::string&, const Json::exception& error) {
     constexpr int out_of_range = 406;
     if (error.id == out_of_range) return fail("has a number that is too large to be read");
-    return fail("is not JSON", byte, expectation(error.what()));
+    return fail("is not JSON", byte, expectation_of(error));
   }
 
   Json take_value() { return std::move(value_); }
   JsonProblem take_problem() { return std::move(problem_); }
 
  private:
-  // What the parser's own message says that it expected, if it says so.
-  static std::string expectation(std::string_view message) {
-    constexpr std::string_view mark = "; expected ";
-    const auto at = message.rfind(mark);
-    return at == message.npos ? std::string() : std::string(message.substr(at + mark.size()));
-  }
-
   bool fail(std::string what, std::size_t byte = 0, std::string expected = {}) {
     problem_ = {std::move(what), byte, std::move(expected)};
     return false;
@@ -93,6 +86,14 @@ tl::expected<Json, JsonProblem> parse_strictly(std::string_view text) {
   StrictBuilder builder;
   if (!Json::sax_parse(text, &builder)) return tl::unexpected<JsonProblem>(builder.take_problem());
   return builder.take_value();
+}
+
+std::string expectation_of(const Json::exception& error) {
+  constexpr std::string_view mark = "; expected ";
+  std::string_view message = error.what();
+  message = message.substr(0, message.find("; last read: "));  // from here on it may be bytes of any kind
+  const auto at = message.rfind(mark);
+  return at == message.npos ? std::string() : std::string(message.substr(at + mark.size()));
 }
 
 TextPlace find_place(std::string_view text, std::size_t byte) {

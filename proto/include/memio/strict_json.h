@@ -21,6 +21,10 @@ struct JsonProblem {
 // number that is too large. Never throws but for lack of memory.
 tl::expected<Json, JsonProblem> parse_strictly(std::string_view text);
 
+// What nlohmann's parser says in an error that it expected; empty if it does not say so. Nothing of the text that it
+// read.
+[[nodiscard]] std::string expectation_of(const Json::exception& error);
+
 // Where a byte of a text is, for people; all from 1.
 struct TextPlace {
   std::size_t line = 1;

@@ -110,6 +110,7 @@ TEST(Config, ErrorsSayWhereAndWhatWasExpected) {
       {R"({"socketMode": "0066"})", "socketMode: expected a file mode"},
       {R"({"socketMode": 384})", "socketMode: expected a file mode"},
       {"{\n  \"limits\": {},\n}", "test.conf:3:1: not JSON; expected string literal"},
+      {"{\"limits\": -\x92", "test.conf:1:12: not JSON; expected digit after '-'"},
       {"[]", "test.conf:1:1: expected an object, not an empty array"},
       {"{\"limits\": \xff}", "test.conf:1:12: not JSON"},
       {std::string(5000, '['), "test.conf:1:33: objects are nested more than 32 deep"},

@@ -37,6 +37,7 @@ TEST(PolicyFile, TheExampleOfTheDocumentationIsRead) {
 TEST(PolicyFile, MistakesAreToldWithTheirPlaceAndWhatIsExpected) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "line 1, column 1: is not JSON; expected '[', '{', or a literal"},
+      {"{\"rules\":\n  -\x92", "line 2, column 4: is not JSON; expected digit after '-'"},
       {"{\"rules\":\n  [,]}", "line 2, column 4: is not JSON; expected '[', '{', or a literal"},
       {"[]", "the file: expected a policy, not an empty array"},
       {"{}", "the file: no member \"rules\"; a policy needs it"},
