@@ -61,7 +61,7 @@ bool write(RingWriter& writer, Input& input) {
   if (ended(buffer)) return false;
   if (!*buffer) return true;
   require(**buffer < writer.shape().buffers);
-  writer.commit(input.byte() % (chunk_size + 1), how % 16 == 1);
+  writer.commit(static_cast<std::uint32_t>(input.byte() % (chunk_size + 1)), how % 16 == 1);
   return !ended(writer.all_taken());
 }
 
