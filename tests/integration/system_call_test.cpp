@@ -211,6 +211,14 @@ TEST_P(HotPath, DispatchingMakesOneSystemCallHoweverManyEventsItBrings) {
   }
 }
 
+// A call allocates, and a sanitizer's allocator asks the system for memory now and then.
+Calls without_the_sanitizer(Calls calls) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  std::erase_if(calls, [](long call) { return call == SYS_mmap || call == SYS_munmap || call == SYS_madvise; });
+#endif
+  return calls;
+}
+
 TEST_P(HotPath, ACallMakesTwoSystemCalls) {
   const auto calls = trace_system_calls([&] {
     auto client = daemon_.connect();
@@ -223,7 +231,7 @@ TEST_P(HotPath, ACallMakesTwoSystemCalls) {
   });
   Calls expected;
   for (int i = 0; i < rounds; ++i) expected.insert(expected.end(), {SYS_sendmsg, SYS_recvmsg});
-  EXPECT_EQ(calls.at(call), expected);
+  EXPECT_EQ(without_the_sanitizer(calls.at(call)), expected);
 }
 
 class StreamHotPath : public DaemonTest {
