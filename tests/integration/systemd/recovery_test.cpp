@@ -258,6 +258,17 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
   EXPECT_EQ(text(survivor->read()->data()), "kept") << "removal takes nothing from those who have it open";
 }
 
+TEST_F(Service, ASignalToEndIsNoEndOfItsRegions) {
+  start();
+  ASSERT_TRUE(connect().create("kept", {.capacity = 64, .lifetime = Lifetime::persistent})->write(bytes("kept"), 41));
+  ASSERT_TRUE(stores(1));
+  kill_and_wait(SIGTERM);
+  auto client = connect();
+  auto kept = client.open("kept", Access::read);
+  ASSERT_TRUE(kept) << kept.error().text();
+  EXPECT_EQ(text(kept->read()->data()), "kept");
+}
+
 TEST_F(Service, WhatIsRemovedStaysRemoved) {
   start();
   auto client = connect();
