@@ -66,6 +66,8 @@ bool is_sealed_memfd(int fd, std::uint64_t size) {
 }
 
 bool is_eventfd(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0) return false;  // that is but a place, which nobody can ring
   std::array<char, 64> target{};
   const auto path = "/proc/self/fd/" + std::to_string(fd);
   return ::readlink(path.c_str(), target.data(), target.size() - 1) > 0 &&
