@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "support/bytes.h"
+#include "support/charges.h"
 #include "support/daemon.h"
 #include "support/failing_calls.h"
 #include "support/raw_connection.h"
@@ -57,24 +58,12 @@ class Fault : private SharedFaults, public DaemonTest, public testing::WithParam
 
   void SetUp() override { ASSERT_TRUE(region_.write(bytes("untouched"))); }
 
-  // What is charged to the user, by Metrics.
-  std::string charged() {
-    std::string text;
-    auto families = bystander_.metrics();
-    EXPECT_TRUE(families) << families.error().text();
-    if (!families) return text;
-    for (const auto& family : *families)
-      for (const auto& sample : family.samples)
-        if (family.name.starts_with("memio_user_") || family.name == "memio_regions" || family.name == "memio_sessions")
-          text += family.name + ' ' + std::to_string(sample.value) + '\n';
-    return text;
-  }
   // Until all that others had is given back.
-  void expect_nothing_left(const std::string& before, std::size_t fds_before, const std::string& what) {
-    for (int i = 0; i < 1000 && (daemon_.open_fds() != fds_before || charged() != before); ++i) {
+  void expect_nothing_left(const Charges& before, std::size_t fds_before, const std::string& what) {
+    for (int i = 0; i < 1000 && (daemon_.open_fds() != fds_before || charges_by(bystander_) != before); ++i) {
     }
     EXPECT_EQ(daemon_.open_fds(), fds_before) << what;
-    EXPECT_EQ(charged(), before) << what;
+    EXPECT_EQ(charges_by(bystander_), before) << what;
     EXPECT_EQ(text(region_.read()->data()), "untouched");
   }
 
@@ -82,7 +71,7 @@ class Fault : private SharedFaults, public DaemonTest, public testing::WithParam
   template <class Act>
   void fail_each(Act act) {
     ASSERT_TRUE(bystander_.list());
-    const auto before = charged();
+    const auto before = charges_by(bystander_);
     const auto fds_before = daemon_.open_fds();
     std::vector<std::string> failed;
     for (int call = 1; call < 200; ++call) {
