@@ -13,6 +13,7 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <tuple>
 
 #include "service.h"
@@ -298,6 +299,40 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
   const auto state = newcomer.stat("region2");
   ASSERT_EQ(state->handle_states.size(), 1U) << "the dead owner's handles are closed";
   EXPECT_EQ(text(survivor->read()->data()), "kept") << "removal takes nothing from those who have it open";
+}
+
+// It starts anew, with what was published while memiod was away; and nobody has to show the region for that.
+TEST_F(Service, WatchesGoOn) {
+  start();
+  auto publisher = connect();
+  auto region = publisher.create("a", {.capacity = 64, .lifetime = Lifetime::persistent});
+  ASSERT_TRUE(region->write(bytes("before"), 1));
+  auto client = connect();
+  auto watcher = client.watch("**", true);
+  const auto next = [&] {
+    auto event = watcher->wait(std::chrono::seconds(30));
+    if (!event) throw std::runtime_error(event.error().text());
+    return std::move(*event);
+  };
+  ASSERT_EQ(next().kind, EventKind::present);
+  ASSERT_EQ(next().kind, EventKind::ready);
+  for (std::uint64_t version = 2; version < 6; version += 2) {
+    ASSERT_TRUE(stores(1));
+    ASSERT_EQ(::kill(main_pid(), SIGKILL), 0);
+    ASSERT_TRUE(region->write(bytes("away"), version));
+    // The old one may have told of it yet.
+    auto event = next();
+    if (event.kind == EventKind::version) event = next();
+    ASSERT_EQ(event.kind, EventKind::present);
+    EXPECT_EQ(event.region->name, "a");
+    EXPECT_EQ(event.region->generation, region->info().generation);
+    EXPECT_EQ(event.region->sequence, version);
+    ASSERT_EQ(next().kind, EventKind::ready);
+    ASSERT_TRUE(region->write(bytes("after"), version + 1));
+    event = next();
+    ASSERT_EQ(event.kind, EventKind::version);
+    EXPECT_EQ(event.version, version + 1);
+  }
 }
 
 TEST_F(Service, WhatIsRemovedStaysRemoved) {
