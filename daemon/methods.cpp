@@ -89,7 +89,8 @@ Result<broker::Region::Fds> take_fds(Context& context, const AttachParameters& p
   broker::Region::Fds fds{take(parameters.region_file_descriptor), take(parameters.leases_file_descriptor),
                           take(parameters.doorbell_file_descriptor)};
   if (!fds.region.valid() || !fds.leases.valid() || !fds.doorbell.valid())
-    return fail(Errc::not_the_region, "Attach wants three file descriptors, in places of their own");
+    return fail(Errc::not_the_region,
+                "Attach wants three file descriptors, in places of their own; a socket is none of them");
   return fds;
 }
 

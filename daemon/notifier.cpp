@@ -114,11 +114,13 @@ void Notifier::flush() {
 }
 
 Notifier::Sent Notifier::send(const Message& message) {
-  if (!socket_.valid() && !connect()) return Sent::never;
-  auto sent = send_once(message);
+  if (!socket_.valid())
+    if (const auto connected = connect(); connected != Sent::yes) return connected;
+  const auto sent = send_once(message);
+  if (sent != Sent::never) return sent;
   // A manager that was started anew has a new socket at the same place.
-  if (sent == Sent::never && connect()) sent = send_once(message);
-  return sent;
+  if (const auto connected = connect(); connected != Sent::yes) return connected;
+  return send_once(message);
 }
 
 Notifier::Sent Notifier::send_once(const Message& message) {
@@ -144,14 +146,19 @@ Notifier::Sent Notifier::wait_for_room() {
   return Sent::later;
 }
 
-bool Notifier::connect() {
+Notifier::Sent Notifier::connect() {
   auto address = socket_address(path_);
-  if (!address) return false;
+  if (!address) return Sent::never;
   if (path_.front() == '@') address->sun_path[0] = '\0';  // an abstract address: its length tells where it ends
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) {  // nothing is wrong with the manager
+    retry_timer_.start_timer(retry_interval);
+    return Sent::later;
+  }
   writable_.reset();
-  socket_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&*address), length) == 0;
+  socket_ = std::move(socket);
+  return ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&*address), length) == 0 ? Sent::yes : Sent::never;
 }
 
 }  // namespace memio::broker

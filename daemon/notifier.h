@@ -53,7 +53,7 @@ class Notifier {
   void flush();
   Sent send(const Message& message);
   Sent send_once(const Message& message);
-  bool connect();
+  Sent connect();
   Sent wait_for_room();
   void answer_watchdog();
 

@@ -34,6 +34,12 @@ tl::unexpected<Error> no_resources(std::string doing) {
   return fail(Error{Errc::out_of_resources, errno, std::move(doing)});
 }
 
+// Whether the system had too little of something. If it only refused, that is for a reason which lies in what was
+// shown.
+bool is_lack(const Error& error) noexcept {
+  return error.code == Errc::out_of_resources && error.system_errno != EACCES && error.system_errno != EPERM;
+}
+
 // A memory file of a fixed size that can never be executed.
 // Unless `sealed_later`, no other seal can ever be set: an opener that set one could keep others from opening it.
 Result<UniqueFd> make_memfd(const std::string& name, std::uint64_t size, bool sealed_later) {
@@ -65,11 +71,13 @@ bool is_sealed_memfd(int fd, std::uint64_t size) {
          static_cast<std::uint64_t>(status.st_size) == size;
 }
 
-bool is_eventfd(int fd) {
+Result<bool> is_eventfd(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0) return false;  // that is but a place, which nobody can ring
   std::array<char, 64> target{};
   const auto path = "/proc/self/fd/" + std::to_string(fd);
-  return ::readlink(path.c_str(), target.data(), target.size() - 1) > 0 &&
-         std::string_view(target.data()) == "anon_inode:[eventfd]";
+  if (::readlink(path.c_str(), target.data(), target.size() - 1) < 0) return no_resources("looking at a doorbell");
+  return std::string_view(target.data()) == "anon_inode:[eventfd]";
 }
 
 bool is_same_file(int a, int b) {
@@ -132,7 +140,8 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::opt
   auto result = region->check_files();
   if (result) result = region->map_files();
   if (result) result = format::check_directory(*region->directory_, region->geometry());
-  if (!result) return fail(Errc::not_the_region, result.error().text());
+  if (!result)
+    return fail(is_lack(result.error()) ? result.error() : Error{Errc::not_the_region, 0, result.error().text()});
   const auto used = region->lease_table_->cells_used.load(std::memory_order_seq_cst);
   region->cells_.assign(region->spec_.cells, CellState::free);
   const auto count = taken ? static_cast<std::uint32_t>(taken->size()) : used;
@@ -149,7 +158,9 @@ Result<void> Region::check_files() const {
                                           std::to_string(spec_.geometry.total_size()) + " bytes");
   if (!is_sealed_memfd(leases_.get(), format::lease_table_size(spec_.cells)))
     return fail(Errc::not_the_region, "the lease table shown is no sealed memory file of the right size");
-  if (!is_eventfd(doorbell_.get())) return fail(Errc::not_the_region, "the doorbell shown is no eventfd");
+  const auto doorbell = is_eventfd(doorbell_.get());
+  if (!doorbell) return fail(doorbell.error());
+  if (!*doorbell) return fail(Errc::not_the_region, "the doorbell shown is no eventfd");
   return {};
 }
 

@@ -8,35 +8,56 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <functional>
 #include <map>
 
 #include "attack.h"
+#include "support/shown_region.h"
 
 namespace memio::test {
 namespace {
 
-using AttackByFds = Attack;
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-std::map<std::string, UniqueFd> odd_fds(const std::string& socket_path) {
-  std::map<std::string, UniqueFd> fds;
+class AttackByFds : public Attack {
+ protected:
+  ShownRegion shown_;
+
+  // By what they are.
+  using Fds = std::map<std::string, UniqueFd>;
+  // What can be none of the three that a region has.
+  [[nodiscard]] Fds odd_fds() const;
+  // Memory files that can be neither of the two that a region has, where that has so many bytes.
+  static Fds odd_memory_files(std::uint64_t size);
+
+  // Shows the right three, but for the one at `place`.
+  void expect_refused(RawConnection& raw, std::size_t place, const std::string& kind, int fd);
+  static constexpr std::array<const char*, 3> places = {"the region", "the lease table", "the doorbell"};
+};
+
+AttackByFds::Fds AttackByFds::odd_fds() const {
+  Fds fds;
   const auto add = [&](const char* kind, int fd) {
     EXPECT_GE(fd, 0) << kind;
     fds.emplace(kind, UniqueFd(fd));
   };
-  const std::string directory = socket_path.substr(0, socket_path.rfind('/'));
+  const std::string& directory = daemon_.runtime();
+  const std::string named_pipe = directory + "/pipe";
+  EXPECT_EQ(::mkfifo(named_pipe.c_str(), 0600), 0);
   sigset_t none;
   sigemptyset(&none);
   auto [read_end, write_end] = make_pipe();
   fds.emplace("a pipe's end to read from", std::move(read_end));
   fds.emplace("a pipe's end to write to", std::move(write_end));
-  add("an eventfd", ::eventfd(0, EFD_CLOEXEC));
+  add("a named pipe", ::open(named_pipe.c_str(), O_RDWR | O_CLOEXEC));
   add("an epoll", ::epoll_create1(EPOLL_CLOEXEC));
   add("a timerfd", ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
   add("a signalfd", ::signalfd(-1, &none, SFD_CLOEXEC));
@@ -46,36 +67,60 @@ std::map<std::string, UniqueFd> odd_fds(const std::string& socket_path) {
   add("a network socket", ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   add("a directory", ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   add("a place", ::open(directory.c_str(), O_PATH | O_CLOEXEC));
+  add("the place of memiod's socket", ::open(daemon_.socket_path().c_str(), O_PATH | O_CLOEXEC));
+  add("the place of a memory file", ::open(fd_path(shown_.region.get()).c_str(), O_PATH | O_CLOEXEC));
+  add("the place of an eventfd", ::open(fd_path(shown_.doorbell.get()).c_str(), O_PATH | O_CLOEXEC));
   add("a file", ::open((directory + "/file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   add("/dev/null", ::open("/dev/null", O_RDWR | O_CLOEXEC));
+  add("/dev/zero", ::open("/dev/zero", O_RDWR | O_CLOEXEC));
+  add("a terminal", ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
   add("/proc/self/mem", ::open("/proc/self/mem", O_RDWR | O_CLOEXEC));
-  add("an empty memory file", ::memfd_create("odd", MFD_CLOEXEC));
-  const int unsealed = ::memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  EXPECT_EQ(::ftruncate(unsealed, 1 << 20), 0);
-  add("a memory file that can shrink", unsealed);
-  const int sealed = ::memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  EXPECT_EQ(::ftruncate(sealed, 12345), 0);
-  EXPECT_EQ(::fcntl(sealed, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-  add("a sealed memory file of a wrong size", sealed);
+  add("a namespace", ::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   return fds;
 }
 
-// Attach is what takes descriptors. Each odd one is shown in each place, the others being right.
-TEST_F(AttackByFds, OfEveryOddKind) {
-  RawConnection owner(daemon_.socket_path());
-  ASSERT_EQ(owner.ask(R"({"method":"io.memio.Create","parameters":{"name":"real","capacity":100}})")->error, "");
-  const std::string attach =
-      R"({"method":"io.memio.Attach","parameters":{"name":"odd","capacity":100,"slots":4,"layout":"memio64",)"
-      R"("lifetime":"session","exclusive":false,"hugePages":false,"access":"write","creator":true,"cell":1,"cells":1024,)"
-      R"("regionFileDescriptor":0,"leasesFileDescriptor":1,"doorbellFileDescriptor":2}})";
-  const auto fds = odd_fds(daemon_.socket_path());
-  RawConnection raw(daemon_.socket_path());
-  for (const auto& [kind, fd] : fds) {
-    SCOPED_TRACE(kind);
-    expect_error(raw.ask(attach, {fd.get(), fd.get(), fd.get()}), "io.memio.NotTheRegion", "");
-    expect_error(raw.ask(list_call, {fd.get()}), "io.memio.UnexpectedFileDescriptors", "List");
+AttackByFds::Fds AttackByFds::odd_memory_files(std::uint64_t size) {
+  Fds fds;
+  fds.emplace("an empty memory file", make_memfd(0, true));
+  fds.emplace("a memory file that is a page too long", make_memfd(size + page_size(), true));
+  fds.emplace("a memory file that is a byte too short", make_memfd(size - 1, true));
+  fds.emplace("a memory file that can shrink and grow", make_memfd(size, false));
+  for (const auto& [kind, seal] :
+       {std::pair{"a memory file that can grow", F_SEAL_SHRINK}, {"a memory file that can shrink", F_SEAL_GROW}}) {
+    const auto& fd = fds.emplace(kind, make_memfd(size, false)).first->second;
+    EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, seal), 0);
   }
-  EXPECT_EQ(raw.ask(list_call)->parameters.at("regions").size(), 2U);
+  const auto& fd = fds.emplace("a memory file without seals", ::memfd_create("odd", MFD_CLOEXEC)).first->second;
+  EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
+  return fds;
+}
+
+void AttackByFds::expect_refused(RawConnection& raw, std::size_t place, const std::string& kind, int fd) {
+  SCOPED_TRACE(kind + " as " + places.at(place));
+  auto shown = shown_.fds();
+  shown.at(place) = fd;
+  struct stat status {};
+  ASSERT_EQ(::fstat(fd, &status), 0);
+  expect_error(raw.ask(ShownRegion::call(), shown), "io.memio.NotTheRegion",
+               S_ISSOCK(status.st_mode) ? "a socket is none of them" : std::string(places.at(place)) + " shown is no ");
+  expect_error(raw.ask(R"({"method":"io.memio.Stat","parameters":{"name":"shown"}})"), "io.memio.NoSuchRegion", "");
+  EXPECT_TRUE(bystander_.list()) << "others go on";
+}
+
+// Attach is what takes descriptors. Each odd one is shown in each place, the others being right, as the tests of Attach
+// show.
+TEST_F(AttackByFds, OfEveryOddKind) {
+  RawConnection raw(daemon_.socket_path());
+  const auto odd = odd_fds();
+  const std::array sizes = {shown_.geometry.total_size(), format::lease_table_size(ShownRegion::cells), page_size()};
+  for (std::size_t place = 0; place < places.size(); ++place) {
+    for (const auto& [kind, fd] : odd) expect_refused(raw, place, kind, fd.get());
+    for (const auto& [kind, fd] : odd_memory_files(sizes.at(place))) expect_refused(raw, place, kind, fd.get());
+    for (std::size_t other = 0; other < places.size(); ++other)
+      if (other != place) expect_refused(raw, place, places.at(other), shown_.fds().at(other));
+  }
+  for (const auto& [kind, fd] : odd)
+    expect_error(raw.ask(list_call, {fd.get()}), "io.memio.UnexpectedFileDescriptors", "List");
 }
 
 // A socket that is on its way inside itself is reachable for nobody, and the kernel has to find that out.

@@ -8,6 +8,7 @@
 
 #include "support/bytes.h"
 #include "support/daemon.h"
+#include "support/raw_connection.h"
 
 namespace memio::test {
 namespace {

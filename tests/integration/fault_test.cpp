@@ -2,88 +2,48 @@
 // The system has no memory, no descriptor or no room left, at each call of memiod that can say so: whoever asked is
 // told, or served after all; memiod goes on, nothing leaks, and what was there before is untouched.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
-#include <fstream>
+#include <array>
 
 #include "support/bytes.h"
+#include "support/charges.h"
 #include "support/daemon.h"
-#include "support/failing_calls.h"
 #include "support/raw_connection.h"
+#include "support/shared_faults.h"
+#include "support/shown_region.h"
 
 namespace memio::test {
 namespace {
 
-// A file that two processes share.
-class SharedFaults {
- public:
-  SharedFaults() {
-    std::ofstream(path()) << std::string(sizeof(Faults), '\0');
-    const UniqueFd fd(::open(path().c_str(), O_RDWR | O_CLOEXEC));
-    void* data = ::mmap(nullptr, sizeof(Faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (data == MAP_FAILED) throw std::runtime_error("cannot map the faults");
-    faults_ = static_cast<Faults*>(data);
-  }
-  ~SharedFaults() { ::munmap(faults_, sizeof(Faults)); }
-  SharedFaults(const SharedFaults&) = delete;
-  SharedFaults& operator=(const SharedFaults&) = delete;
-
-  [[nodiscard]] std::string path() const { return directory_.path() + "/faults"; }
-  void fail_at(int call, int error) {
-    faults_->failed = {};
-    faults_->error = error;
-    faults_->countdown = call;
-  }
-  // Nothing fails any more. The name of the call that failed; empty if it never came to it.
-  std::string stop() {
-    faults_->countdown = 0;
-    return faults_->failed.data();
-  }
-
- private:
-  TemporaryDirectory directory_;
-  Faults* faults_ = nullptr;
-};
-
 class Fault : private SharedFaults, public DaemonTest, public testing::WithParamInterface<int> {
  protected:
-  Fault() : DaemonTest({}, {{"LD_PRELOAD", FAILING_CALLS}, {"MEMIO_FAULTS", path()}}) {}
+  Fault() : DaemonTest({}, environment()) {}
 
   Client bystander_ = daemon_.connect();
   Region region_ = std::move(*bystander_.create("bystander", {.capacity = 16}));
 
   void SetUp() override { ASSERT_TRUE(region_.write(bytes("untouched"))); }
 
-  // What is charged to the user, by Metrics.
-  std::string charged() {
-    std::string text;
-    auto families = bystander_.metrics();
-    EXPECT_TRUE(families) << families.error().text();
-    if (!families) return text;
-    for (const auto& family : *families)
-      for (const auto& sample : family.samples)
-        if (family.name.starts_with("memio_user_") || family.name == "memio_regions" || family.name == "memio_sessions")
-          text += family.name + ' ' + std::to_string(sample.value) + '\n';
-    return text;
-  }
   // Until all that others had is given back.
-  void expect_nothing_left(const std::string& before, std::size_t fds_before, const std::string& what) {
-    for (int i = 0; i < 1000 && (daemon_.open_fds() != fds_before || charged() != before); ++i) {
+  void expect_nothing_left(const Charges& before, std::size_t fds_before, const std::string& what) {
+    for (int i = 0; i < 1000 && (daemon_.open_fds() != fds_before || charges_by(bystander_) != before); ++i) {
     }
     EXPECT_EQ(daemon_.open_fds(), fds_before) << what;
-    EXPECT_EQ(charged(), before) << what;
+    EXPECT_EQ(charges_by(bystander_), before) << what;
     EXPECT_EQ(text(region_.read()->data()), "untouched");
   }
 
   // Lets one call after the other fail while a client does something, which returns the error it met.
+  enum class Leaves { nothing, what_it_made };
   template <class Act>
-  void fail_each(Act act) {
+  void fail_each(Act act, Leaves leaves = Leaves::nothing) {
     ASSERT_TRUE(bystander_.list());
-    const auto before = charged();
-    const auto fds_before = daemon_.open_fds();
+    auto before = charges_by(bystander_);
+    auto fds_before = daemon_.open_fds();
     std::vector<std::string> failed;
     for (int call = 1; call < 200; ++call) {
       fail_at(call, GetParam());
@@ -91,8 +51,15 @@ class Fault : private SharedFaults, public DaemonTest, public testing::WithParam
       const auto name = stop();
       SCOPED_TRACE("call " + std::to_string(call) + ", " + name);
       if (!result) {
-        EXPECT_THAT(result.error().code, testing::AnyOf(Errc::out_of_resources, Errc::disconnected, Errc::system))
+        EXPECT_THAT(result.error().code,
+                    testing::AnyOf(Errc::out_of_resources, Errc::disconnected, Errc::system, Errc::handler_gone))
             << result.error().text();
+      }
+      if (result && leaves == Leaves::what_it_made) {
+        ++before["regions"];
+        ++before["user_regions"];
+        before["user_region_bytes"] += ShownRegion().geometry.total_size();
+        fds_before += ShownRegion().fds().size();
       }
       expect_nothing_left(before, fds_before, name);
       if (name.empty()) {
@@ -109,6 +76,19 @@ class Fault : private SharedFaults, public DaemonTest, public testing::WithParam
   static Result<void> only_error(const Result<T>& result) {
     if (!result) return fail(result.error());
     return {};
+  }
+  // What an answer says; no answer: the connection was closed.
+  static Result<void> error_of(const std::optional<Reply>& reply) {
+    if (!reply) return fail(Errc::disconnected, "the connection was closed");
+    if (!reply->error.empty()) return fail(to_error(*reply));
+    return {};
+  }
+  // Waits until one of them has something to say, or was closed; whether that is the first.
+  static bool says_something_first(const RawConnection& one, const RawConnection& other) {
+    constexpr int longest = 20'000;
+    std::array<pollfd, 2> waiting = {{{one.fd(), POLLIN, 0}, {other.fd(), POLLIN, 0}}};
+    EXPECT_GT(::poll(waiting.data(), waiting.size(), longest), 0) << "nobody is told of what failed";
+    return waiting[0].revents != 0;
   }
   Result<Client> connect() { return Client::connect(daemon_.socket_path()); }
 };
@@ -168,9 +148,61 @@ TEST_P(Fault, Metrics) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Errors, Fault, testing::Values(ENOMEM, EMFILE, ENOSPC), [](const auto& parameter) {
-  return parameter.param == ENOMEM ? std::string("ENOMEM") : parameter.param == EMFILE ? "EMFILE" : "ENOSPC";
-});
+// What was adopted stays for others to claim, so it is there from then on.
+TEST_P(Fault, Attach) {
+  int count = 0;
+  fail_each(
+      [&]() -> Result<void> {
+        const ShownRegion shown;
+        RawConnection raw(daemon_.socket_path());
+        const auto name = "shown" + std::to_string(++count);
+        return error_of(raw.ask(ShownRegion::call({{"name", name}, {"lifetime", "persistent"}}), shown.fds()));
+      },
+      Leaves::what_it_made);
+}
+
+// The call and its answer have a descriptor each.
+TEST_P(Fault, InvokeAndAnswer) {
+  const UniqueFd other(::eventfd(0, EFD_CLOEXEC));
+  fail_each([&]() -> Result<void> {
+    RawConnection handler(daemon_.socket_path());
+    if (auto ready =
+            error_of(handler.ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"handle":["c"]}})"));
+        !ready)
+      return ready;
+    RawConnection caller(daemon_.socket_path());
+    caller.send(std::string(R"({"method":"io.memio.Invoke","parameters":{"name":"c","fileDescriptors":[0]}})") + '\0',
+                {other.get()});
+    if (!says_something_first(handler, caller)) return error_of(caller.receive());
+    const auto call = handler.receive();
+    if (auto delivered = error_of(call); !delivered) return delivered;
+    handler.send(Json{{"method", "io.memio.Answer"},
+                      {"oneway", true},
+                      {"parameters", {{"id", call->parameters.at("id")}, {"result", 1}, {"fileDescriptors", {0}}}}}
+                         .dump() +
+                     '\0',
+                 {other.get()});
+    return error_of(caller.receive());
+  });
+}
+
+TEST_P(Fault, EmitAndReceive) {
+  fail_each([&]() -> Result<void> {
+    RawConnection listener(daemon_.socket_path());
+    if (auto ready =
+            error_of(listener.ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"listen":["t"]}})"));
+        !ready)
+      return ready;
+    RawConnection emitter(daemon_.socket_path());
+    if (auto told = error_of(emitter.ask(R"({"method":"io.memio.Emit","parameters":{"topic":"t","payload":1}})"));
+        !told)
+      return told;
+    return error_of(listener.receive());
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, Fault, testing::Values(ENOMEM, EMFILE, ENOSPC),
+                         [](const auto& parameter) { return error_name(parameter.param); });
 
 }  // namespace
 }  // namespace memio::test

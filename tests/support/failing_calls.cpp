@@ -4,9 +4,13 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,6 +49,8 @@ bool fails(const char* name) {
   return true;
 }
 
+constexpr int peer_pidfd = 77;  // SO_PEERPIDFD, which Debian 12 has not heard of
+
 }  // namespace
 
 #define EXPORTED extern "C" __attribute__((visibility("default")))
@@ -60,11 +66,39 @@ FORWARD(int, eventfd, (unsigned count, int flags) noexcept, (count, flags), true
 FORWARD(ssize_t, pwrite, (int fd, const void* from, size_t size, off_t offset), (fd, from, size, offset), true)
 FORWARD(int, socketpair, (int domain, int type, int protocol, int* fds) noexcept, (domain, type, protocol, fds), true)
 FORWARD(int, accept4, (int fd, sockaddr* address, socklen_t* size, int flags), (fd, address, size, flags), true)
-// Sending needs no descriptor and no room on a disk.
+FORWARD(int, socket, (int domain, int type, int protocol) noexcept, (domain, type, protocol), true)
+FORWARD(int, timerfd_create, (clockid_t clock, int flags) noexcept, (clock, flags), true)
+FORWARD(int, signalfd, (int fd, const sigset_t* signals, int flags) noexcept, (fd, signals, flags), fd < 0)
+FORWARD(int, epoll_create1, (int flags) noexcept, (flags), true)
+// These need no descriptor and no room on a disk.
 FORWARD(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags),
         faults_of_test().error == ENOMEM)
+FORWARD(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), faults_of_test().error == ENOMEM)
+FORWARD(int, poll, (pollfd * fds, nfds_t count, int timeout), (fds, count, timeout), faults_of_test().error == ENOMEM)
+FORWARD(ssize_t, readlink, (const char* path, char* to, size_t size) noexcept, (path, to, size),
+        faults_of_test().error == ENOMEM)
+// What makes a descriptor of it.
+FORWARD(int, getsockopt, (int fd, int level, int option, void* value, socklen_t* size) noexcept,
+        (fd, level, option, value, size), level == SOL_SOCKET && option == peer_pidfd)
 FORWARD(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event) noexcept, (epoll, what, fd, event),
         what == EPOLL_CTL_ADD)
+
+// It returns the error.
+EXPORTED int posix_fallocate(int fd, off_t offset, off_t size) {
+  if (fails("posix_fallocate")) return errno;
+  return next<int(int, off_t, off_t)>("posix_fallocate")(fd, offset, size);
+}
+
+EXPORTED long syscall(long number, ...) noexcept {
+  va_list rest;
+  va_start(rest, number);
+  std::array<long, 6> arguments;
+  for (auto& argument : arguments) argument = va_arg(rest, long);
+  va_end(rest);
+  if (number == SYS_pidfd_open && fails("pidfd_open")) return -1;
+  return next<long(long, ...)>("syscall")(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                                          arguments[5]);
+}
 
 EXPORTED void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
   if (fd >= 0 && (flags & MAP_SHARED) != 0 && fails("mmap")) return MAP_FAILED;

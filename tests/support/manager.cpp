@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <limits>
 #include <sstream>
@@ -39,7 +41,10 @@ std::optional<std::string> value_of(const std::string& text, const std::string& 
 
 }  // namespace
 
-Manager::Manager() : socket_(listen_at(socket_path())) { start(); }
+Manager::Manager(Process::Environment environment)
+    : environment_(std::move(environment)), socket_(listen_at(socket_path())) {
+  start();
+}
 
 std::size_t Manager::stored() const {
   std::size_t count = 0;
@@ -48,13 +53,25 @@ std::size_t Manager::stored() const {
 }
 
 void Manager::start() {
+  if (!try_start()) throw std::runtime_error("memiod did not become ready");
+}
+
+bool Manager::try_start() {
+  constexpr int longest = 20'000;
   ready_ = false;
   memiod_.emplace(Process::fork([this] { return run_memiod(); }));
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, memiod_->pid(), 0)));
   while (!ready_) {
-    auto message = notifications_.receive();
-    if (message.text.empty()) throw std::runtime_error("memiod did not become ready");
-    take(std::move(message));
+    std::array<pollfd, 2> waiting = {{{notifications_.fd(), POLLIN, 0}, {process.get(), POLLIN, 0}}};
+    if (::poll(waiting.data(), waiting.size(), longest) < 1) throw std::runtime_error("memiod does not become ready");
+    pump();
+    if (waiting[1].revents == 0) continue;
+    memiod_->wait();
+    memiod_.reset();
+    pump();
+    return false;
   }
+  return true;
 }
 
 // In the child.
@@ -77,6 +94,7 @@ int Manager::run_memiod() const {
   ::setenv("LISTEN_FDS", std::to_string(count).c_str(), 1);
   ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
   ::setenv("NOTIFY_SOCKET", notifications_.path().c_str(), 1);
+  for (const auto& [variable, value] : environment_) ::setenv(variable.c_str(), value.c_str(), 1);
   ::execl(MEMIOD_PATH, MEMIOD_PATH, "--log-level", "error", nullptr);
   return 127;
 }

@@ -16,7 +16,8 @@ namespace memio::test {
 // has the real one.
 class Manager {
  public:
-  Manager();
+  // Each memiod has `environment` added to ours.
+  explicit Manager(Process::Environment environment = {});
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
 
@@ -26,7 +27,10 @@ class Manager {
   // Descriptors that it keeps.
   [[nodiscard]] std::size_t stored() const;
 
+  // Throws if memiod does not become ready.
   void start();
+  // False if memiod ends before it is ready.
+  bool try_start();
   // SIGTERM, as `systemctl restart` begins; its exit code.
   int stop();
   // SIGKILL.
@@ -39,6 +43,7 @@ class Manager {
   int end(int signal);
   [[nodiscard]] int run_memiod() const;
 
+  Process::Environment environment_;
   TemporaryDirectory runtime_;
   UniqueFd socket_;
   Notifications notifications_{runtime_.path() + "/notify"};

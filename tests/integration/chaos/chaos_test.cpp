@@ -17,6 +17,7 @@
 #include "actor.h"
 #include "memio/client.h"
 #include "model.h"
+#include "support/charges.h"
 #include "support/manager.h"
 #include "support/process_use.h"
 
@@ -496,14 +497,18 @@ void Chaos::end_all() {
 }
 
 void Chaos::check_nothing_is_left(const ProcessUse& before) {
+  // One for calls to memiod, one for what commands and messages bring.
+  const Charges of_our_own = {{"sessions", 2}, {"user_connections", 2}};
   const auto left = [&] {
     EXPECT_TRUE(own_.list()) << "so that memiod has had its turn";
     manager_.pump();
-    return manager_.stored() != 1 || use_of(manager_.pid()).descriptors != before.descriptors;
+    return manager_.stored() != 1 || use_of(manager_.pid()).descriptors != before.descriptors ||
+           charges_by(own_) != of_our_own;
   };
   for (const auto deadline = Clock::now() + 20s; left() && Clock::now() < deadline;) {
   }
   EXPECT_EQ(manager_.stored(), 1) << "nothing but the ledger";
+  EXPECT_EQ(charges_by(own_), of_our_own) << "no regions nor bytes of them, no handles, watches or unread answers";
   const ProcessUse after = use_of(manager_.pid());
   EXPECT_EQ(after.descriptors, before.descriptors);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep what was freed
