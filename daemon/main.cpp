@@ -25,8 +25,8 @@
 namespace memio::broker {
 namespace {
 
-// What memiod ends with if it was started by a socket and is not needed any more. Any other end under systemd, the one by a
-// signal as well, is one after which it is started again (memiod.service).
+// What memiod ends with if it was started by a socket and is not needed any more. Any other end under systemd, the one
+// by a signal as well, is one after which it is started again (memiod.service).
 constexpr int idle_status = 3;
 
 struct Options {

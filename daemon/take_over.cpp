@@ -61,9 +61,9 @@ class Talk {
     pollfd wanted{channel_.fd(), events, 0};
     const int ready = left > 0 ? ::poll(&wanted, 1, static_cast<int>(left)) : 0;
     if (ready > 0) return {};
-    return ready < 0 ? Result<void>(fail_errno(errno, "waiting for the other memiod"))
-                     : fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) +
-                                                 " s");
+    return ready < 0
+               ? Result<void>(fail_errno(errno, "waiting for the other memiod"))
+               : fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) + " s");
   }
 
   Channel channel_;

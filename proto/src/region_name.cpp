@@ -67,8 +67,8 @@ class Lengths {
       longer.words_[i] = words_[i] << 1 | (i > 0 ? words_[i - 1] >> 63 : std::uint64_t{0});
     return longer;
   }
-  // With each length also all that are reached from it by going on over `places`: the carries of an addition run through
-  // them.
+  // With each length also all that are reached from it by going on over `places`: the carries of an addition run
+  // through them.
   [[nodiscard]] Lengths filled(const Lengths& places) const noexcept {
     Lengths filled;
     std::uint64_t carry = 0;

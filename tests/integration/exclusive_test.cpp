@@ -39,7 +39,8 @@ TEST_F(Exclusive, NobodyElseMayOpenItForWriting) {
 // Create and Seal are two calls; whoever comes between them would get what can be opened again for writing.
 TEST_F(Exclusive, IsNobodysBeforeItIsSealed) {
   RawConnection raw(daemon_.socket_path());
-  const auto made = raw.ask(R"({"method":"io.memio.Create","parameters":{"name":"raw","capacity":16,"exclusive":true}})");
+  const auto made =
+      raw.ask(R"({"method":"io.memio.Create","parameters":{"name":"raw","capacity":16,"exclusive":true}})");
   ASSERT_TRUE(made && made->error.empty());
   const auto opened = other_.open("raw", Access::read);
   ASSERT_FALSE(opened);

@@ -12,9 +12,8 @@
 //
 // Either side's end before the stream's ends it for the other, with `peer_gone` if it just went, or `aborted` and its
 // reason if it said so. Whatever the writer had put in before is still read. memiod has to be there for `peer_gone`;
-// streams that are open go on without it, and claim their handles again when it is back. For that a program has to call
-// something that looks after the connection now and then, at least every five seconds while memiod may be restarted:
-// Client::dispatch, or any function here that waits.
+// streams that are open go on without it, and claim their handles again when it is back, in Client::dispatch or any
+// function here that waits.
 //
 // Not thread-safe: a side belongs to the thread of its Client. Both sides of one stream can be in one process, if each
 // has its own Client.

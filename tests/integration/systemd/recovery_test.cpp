@@ -303,7 +303,8 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
   ASSERT_EQ(state->handle_states.size(), 1U) << "the dead owner's handles are closed";
   EXPECT_EQ(text(survivor->read()->data()), "kept") << "removal takes nothing from those who have it open";
 
-  // This process has not said a word to the new memiod in all that time: its region, its cells and its lease are as ever.
+  // This process has not said a word to the new memiod in all that time: its region, its cells and its lease are as
+  // ever.
   auto other = newcomer.open("silent", Access::write);
   ASSERT_TRUE(other) << other.error().text();
   for (int i = 0; i < 10; ++i) {

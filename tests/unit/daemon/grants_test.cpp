@@ -33,7 +33,8 @@ TEST(Grants, EveryLevelMustAllow) {
 }
 
 TEST(Grants, RightsOnANameAddUp) {
-  const auto some = Grants().narrowed({{"a/*", {Right::read}}, {"a/b", {Right::read, Right::write}}, {"*/b", {Right::emit}}});
+  const auto some =
+      Grants().narrowed({{"a/*", {Right::read}}, {"a/b", {Right::read, Right::write}}, {"*/b", {Right::emit}}});
   for (const auto right : {Right::read, Right::write, Right::emit}) EXPECT_TRUE(some->allows("a/b", right));
   EXPECT_FALSE(some->allows("a/c", Right::write));
   EXPECT_FALSE(some->knows("c/b")) << "none of the rights is about regions";

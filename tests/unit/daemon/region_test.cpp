@@ -182,8 +182,8 @@ TEST(BrokerRegion, LocksOfOthersOnTheLeaseTableKeepNobodyOut) {
 }
 
 TEST(BrokerRegion, AnExclusiveOneIsNobodysToReadBeforeItIsSealed) {
-  const auto region =
-      *Region::create({.name = "a", .geometry = *Geometry::make(protocol::Layout::memio64, 2, 64), .cells = 4, .exclusive = true});
+  const auto region = *Region::create(
+      {.name = "a", .geometry = *Geometry::make(protocol::Layout::memio64, 2, 64), .cells = 4, .exclusive = true});
   EXPECT_TRUE(region->fds_for(Access::write));
   EXPECT_EQ(region->fds_for(Access::read).error().code, Errc::permission_denied);
   ASSERT_TRUE(region->seal_against_writing());
