@@ -37,7 +37,7 @@ class Broker {
   Broker& operator=(const Broker&) = delete;
 
   // Takes back what an earlier memiod had.
-  void restore(std::vector<Store::Kept>&& kept);
+  Result<void> restore(std::vector<Store::Kept>&& kept);
   // Calls back when nothing has been owned for so long: no region, and no connection. Error: system.
   Result<void> on_idle(std::chrono::milliseconds delay, std::function<void()> on_idle) {
     return idle_.start(loop_, delay, std::move(on_idle));
