@@ -93,6 +93,10 @@ void Account::subtract(Resource resource, std::uint64_t amount) noexcept {
 
 Result<Charge> Account::charge(Resource resource, std::uint64_t amount) {
   if (auto checked = check(resource, amount); !checked) return fail(std::move(checked.error()));
+  return charge_anyway(resource, amount);
+}
+
+Charge Account::charge_anyway(Resource resource, std::uint64_t amount) {
   add(resource, amount);
   return Charge(shared_from_this(), resource, amount);
 }

@@ -80,6 +80,8 @@ class Account : public std::enable_shared_from_this<Account> {
 
   // Error: limit_exceeded; it says whose quota it is, how much, and where it is set.
   Result<Charge> charge(Resource resource, std::uint64_t amount = 1);
+  // For what is there already, and is not lost over a quota that has become smaller.
+  Charge charge_anyway(Resource resource, std::uint64_t amount);
 
   // A message was handled.
   void count_message(Clock::time_point now) noexcept;

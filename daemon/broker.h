@@ -78,6 +78,10 @@ class Broker {
     Session::Counts counts;
   };
   [[nodiscard]] Totals totals() const;
+  // Whether the clients of an earlier memiod may still be coming.
+  [[nodiscard]] bool regions_come_back() const noexcept {
+    return std::chrono::steady_clock::now() - started_ < config_.limits.claims;
+  }
   [[nodiscard]] std::chrono::system_clock::time_point start_time() const noexcept { return start_time_; }
   [[nodiscard]] const auto& sessions() const noexcept { return sessions_; }  // by id
   // A session on a socket that is connected already, for whom `maker` made it. Errors: limit_exceeded, system.
@@ -121,6 +125,7 @@ class Broker {
   std::uint64_t last_session_ = 0;
   std::uint64_t refused_ = 0;
   Session::Counts counts_;  // of sessions that have ended
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
   std::list<Listener> listeners_;
   bool ending_ = false;

@@ -54,7 +54,7 @@ struct Limits {
                                << 40;        // slots and directory of one region; untouched memory costs nothing
   std::uint64_t handles_per_region = 1'023;  // and one cell of the lease table for memiod itself
   std::uint64_t message_bytes = std::uint64_t{1} << 20;  // of a call
-  std::uint64_t grants = 256;                            // of one OpenConnection
+  std::uint64_t grants = 64;  // of a connection and all that it was made through; each costs time for each region
 
   // Not to be set. What a session may have unread before memiod reads no more of its calls, and before its watches
   // merge their events.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,8 +25,10 @@ class Grants {
   Grants() = default;
 
   // These rights and, besides, only what `grants` allow. Error: invalid_pattern.
-  [[nodiscard]] Result<Grants> narrowed(std::vector<Grant> grants) const;
+  [[nodiscard]] Result<Grants> narrowed(const std::vector<Grant>& grants) const;
 
+  // How many patterns have to be looked at, on all levels.
+  [[nodiscard]] std::size_t count() const noexcept { return grants_.size() + (above_ ? above_->count() : 0); }
   [[nodiscard]] bool allows(std::string_view name, Right right) const noexcept;
   // Whether it may do everything with every name.
   [[nodiscard]] bool everything() const noexcept { return everything_; }
@@ -32,8 +36,16 @@ class Grants {
   [[nodiscard]] bool knows(std::string_view name) const noexcept;
 
  private:
+  using Rights = std::uint32_t;  // a bit a right
+  struct Granted {
+    std::string pattern;
+    Rights rights;
+  };
+  static constexpr Rights bit(Right right) noexcept { return Rights{1} << static_cast<unsigned>(right); }
+  [[nodiscard]] Rights rights_on(std::string_view name, Rights wanted) const noexcept;
+
   std::shared_ptr<const Grants> above_;
-  std::vector<Grant> grants_;
+  std::vector<Granted> grants_;
   bool everything_ = true;
 };
 

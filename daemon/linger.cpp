@@ -28,11 +28,10 @@ void Linger::on_unused(const std::shared_ptr<Region>& region) {
 void Linger::on_adopted(const std::shared_ptr<Region>& region) {
   if (!region->has_unclaimed() && !region->orphaned()) return on_unused(region);
   auto timer = loop_.add_timer([this, region] {
-    region->clear_unclaimed();
-    if (region->orphaned())
-      registry_.remove(region);
-    else if (region->handles() == 0)
-      on_unused(region);
+    region->clear_abandoned();
+    if (region->orphaned() && !region->creator_may_come()) registry_.remove(region);
+    if (region->has_unclaimed()) return claim_timers_.at(region->generation()).start_timer(claims_);
+    if (region->handles() == 0) on_unused(region);
     claim_timers_.erase(region->generation());
   });
   if (!timer)

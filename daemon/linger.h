@@ -11,8 +11,8 @@
 namespace memio::broker {
 
 // What happens to regions when time has passed: those of lifetime `linger` are removed when nobody has had them open
-// for a while; the cells of one that came back are cleared if nobody claims them, and it is removed if it is of
-// lifetime `session` and its creator does not claim it.
+// for a while; the cells of one that came back are cleared once their owners are gone without having claimed them, and it
+// is removed if it is of lifetime `session` and its creator is gone.
 class Linger {
  public:
   Linger(EventLoop& loop, Registry& registry, std::chrono::milliseconds delay, std::chrono::milliseconds claims)

@@ -25,6 +25,10 @@
 namespace memio::broker {
 namespace {
 
+// What memiod ends with if it was started by a socket and is not needed any more. Any other end under systemd, the one by a
+// signal as well, is one after which it is started again (memiod.service).
+constexpr int idle_status = 3;
+
 struct Options {
   std::string socket;
   std::string log_level = "info";
@@ -159,7 +163,7 @@ Result<int> serve(const Options& options) {
   if (activated && options.exit_idle_time > 0) {
     auto idle = broker.on_idle(std::chrono::seconds(options.exit_idle_time), [&loop] {
       log_info("nothing is owned any more: ending until somebody connects");
-      loop->exit(EXIT_SUCCESS);
+      loop->exit(idle_status);
     });
     if (!idle) return fail(std::move(idle.error()));
   }

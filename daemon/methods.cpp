@@ -94,6 +94,14 @@ Result<broker::Region::Fds> take_fds(Context& context, const AttachParameters& p
   return fds;
 }
 
+// While regions come back, whoever did not make one holds it for its user alone: its maker may be about to come. Later,
+// and from a scoped connection, a region is the caller's like one that it creates.
+std::shared_ptr<Account> payer_of(Context& context, const AttachParameters& parameters) {
+  Account& own = context.session.account();
+  const bool for_user = !parameters.creator && !context.session.scoped() && context.broker.regions_come_back();
+  return for_user ? own.of_user() : own.shared_from_this();
+}
+
 Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
   auto fds = take_fds(context, parameters);
@@ -103,11 +111,17 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   auto region = context.broker.registry().find_same(parameters.name, *fds);
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
-  if (!region) {
-    // Whoever did not make it holds it for its user alone.
-    Account& own = context.session.account();
-    const auto payer = parameters.creator ? own.shared_from_this() : own.of_user();
-    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds), *payer);
+  std::uint64_t id = 0;
+  const auto claim = [&](const std::shared_ptr<broker::Region>& claimed) -> Result<void> {
+    auto handle = context.session.claim_handle(claimed, parameters.access, static_cast<std::uint32_t>(parameters.cell));
+    if (!handle) return fail(std::move(handle.error()));
+    id = *handle;
+    return {};
+  };
+  if (region) {
+    if (auto claimed = claim(region); !claimed) return fail(std::move(claimed.error()));
+  } else {
+    auto adopted = context.broker.registry().adopt(parameters, std::move(*fds), *payer_of(context, parameters), claim);
     if (!adopted && adopted.error().code == Errc::region_exists)
       return fail(Errc::not_the_region, "the name " + parameters.name + " belongs to another region by now");
     if (!adopted) return fail(std::move(adopted.error()));
@@ -115,14 +129,12 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     context.broker.linger().on_adopted(region);
   }
   const auto cell = static_cast<std::uint32_t>(parameters.cell);
-  auto id = context.session.claim_handle(region, parameters.access, cell);
-  if (!id) return fail(std::move(id.error()));
   if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
     region->set_creator_cell(cell);
     context.session.add_created(region);
   }
-  return Answer{to_text(AttachReply{.region = region->info(), .id = *id}), {}};
+  return Answer{to_text(AttachReply{.region = region->info(), .id = id}), {}};
 }
 
 Result<Answer> seal(Context& context, const SealParameters& parameters) {
@@ -142,6 +154,13 @@ Result<Answer> close_handle(Context& context, const CloseParameters& parameters)
   return Answer{to_text(CloseReply{}), {}};
 }
 
+// The names of all regions were looked at, with the patterns of the session's grants.
+void spend_on_names(Context& context) {
+  constexpr std::size_t matches_a_call = 64;  // are as much work as a call, or less
+  context.session.spend(context.broker.registry().regions().size() * (context.session.grants().count() + 1) /
+                        matches_a_call);
+}
+
 Result<Answer> list(Context& context, const ListParameters& parameters) {
   if (parameters.pattern)
     if (auto checked = check_pattern(*parameters.pattern); !checked) return fail(std::move(checked.error()));
@@ -150,6 +169,7 @@ Result<Answer> list(Context& context, const ListParameters& parameters) {
   for (const auto& [name, region] : context.broker.registry().regions())
     if (context.session.grants().knows(name) && (!parameters.pattern || matches(*parameters.pattern, name)))
       reply.regions.push_back(region->info());
+  spend_on_names(context);
   return Answer{to_text(reply), {}};
 }
 
@@ -202,12 +222,14 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
 }
 
 Result<Answer> open_connection(Context& context, const OpenConnectionParameters& parameters) {
-  if (parameters.grants && parameters.grants->size() > context.broker.limits().grants)
-    return fail(Errc::limit_exceeded, "more than " + std::to_string(context.broker.limits().grants) +
-                                          " grants in one call (limits.grants in memiod.conf)");
   if (auto room = context.session.check_room_for_fds(1); !room) return fail(std::move(room.error()));
   Grants grants = context.session.grants();
   if (parameters.grants) {
+    const auto most = context.broker.limits().grants;
+    if (grants.count() + parameters.grants->size() > most)
+      return fail(Errc::limit_exceeded, "more than " + std::to_string(most) +
+                                            " grants, with those of the connections that it is made through "
+                                            "(limits.grants in memiod.conf)");
     auto narrowed = grants.narrowed(*parameters.grants);
     if (!narrowed) return fail(std::move(narrowed.error()));
     grants = std::move(*narrowed);

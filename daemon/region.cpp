@@ -130,7 +130,12 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::opt
   auto reopened = reopen(fds.region.get(), O_RDWR);
   if (!reopened) return fail(std::move(reopened.error()));
   region->region_ = std::move(*reopened);
-  region->leases_ = std::move(fds.leases);
+  // A client's is what its own cell is tied to.
+  if (::fcntl(fds.leases.get(), F_GET_SEALS) < 0)
+    return fail(Errc::not_the_region, "the lease table shown is no memory file");
+  reopened = reopen(fds.leases.get(), O_RDWR);
+  if (!reopened) return fail(std::move(reopened.error()));
+  region->leases_ = std::move(*reopened);
   region->doorbell_ = std::move(fds.doorbell);
   auto result = region->check_files();
   if (result) result = region->map_files();
@@ -241,12 +246,34 @@ Result<void> Region::claim_cell(std::uint32_t cell) {
 
 bool Region::has_unclaimed() const noexcept { return std::ranges::find(cells_, CellState::unclaimed) != cells_.end(); }
 
-void Region::clear_unclaimed() noexcept {
-  for (std::uint32_t i = 0; i < cells_.size(); ++i) {
-    if (cells_[i] != CellState::unclaimed) continue;
-    free_cell(i);
-  }
-  if (handles_ == 0 && unused_since_.count() == 0) set_unused_since(now());
+bool Region::creator_may_come() const noexcept {
+  return creator_cell_ ? cells_[*creator_cell_] == CellState::unclaimed : has_unclaimed();
+}
+
+void Region::clear_abandoned() noexcept {
+  for (std::uint32_t i = 0; i < cells_.size(); ++i)
+    if (cells_[i] == CellState::unclaimed && !is_tied(i)) free_cell(i);
+  if (handles_ == 0 && unused_since_.count() == 0 && !has_unclaimed()) set_unused_since(now());
+}
+
+// With a lock for reading, of which there can be several on a byte: one who was given the cell earlier and keeps its
+// descriptor does not stand in the way. Should the lock fail, the handle is as safe as its owner is quick to come back.
+void Region::tie_cell(std::uint32_t cell, const Fds& fds) noexcept {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = cell;
+  lock.l_len = 1;
+  ::fcntl(fds.leases.get(), F_OFD_SETLK, &lock);
+}
+
+bool Region::is_tied(std::uint32_t cell) const noexcept {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = cell;
+  lock.l_len = 1;
+  return ::fcntl(leases_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 bool Region::is_same_memory(const Fds& fds) const noexcept {
@@ -311,6 +338,10 @@ void Region::clear_cell(std::uint32_t cell) noexcept {
 }
 
 Result<Region::Fds> Region::fds_for(Access access) const {
+  // What is read can be opened again for writing until the region is sealed.
+  if (access == Access::read && spec_.exclusive && !sealed_)
+    return fail(Errc::permission_denied, "the region " + spec_.name + " is exclusive and not sealed yet; its creator " +
+                                             "has it for itself until it calls Seal");
   Fds fds;
   if (access == Access::write) {
     auto region = dup_fd(region_.get());
@@ -322,7 +353,7 @@ Result<Region::Fds> Region::fds_for(Access access) const {
     if (!region) return fail(std::move(region.error()));
     fds.region = std::move(*region);
   }
-  auto leases = dup_fd(leases_.get());
+  auto leases = reopen(leases_.get(), O_RDWR);
   if (!leases) return fail(std::move(leases.error()));
   fds.leases = std::move(*leases);
   auto doorbell = dup_fd(doorbell_.get());

@@ -85,14 +85,19 @@ class Region {
 
   // Gives out a cell. Error: limit_exceeded.
   Result<std::uint32_t> take_cell();
+  // Ties a cell to the lease table that its owner is sent: as long as that open file description is open or mapped, in
+  // whatever process, the next memiod knows that the owner is alive (REGION_FORMAT.md, "Owners that do not come back").
+  static void tie_cell(std::uint32_t cell, const Fds& fds) noexcept;
   // Takes a cell back: ends its leases, frees the writer lock if its owner held it, and wakes who waited for either.
   void give_back_cell(std::uint32_t cell) noexcept;
 
   // Gives an adopted region's cell to the one that had it before. Error: not_the_region if it is not to be had.
   Result<void> claim_cell(std::uint32_t cell);
   [[nodiscard]] bool has_unclaimed() const noexcept;
-  // The time for claims is over: clears the cells that nobody claimed.
-  void clear_unclaimed() noexcept;
+  // Whether whoever made it may still claim its cell.
+  [[nodiscard]] bool creator_may_come() const noexcept;
+  // Clears the cells that nobody has claimed and whose owners are gone.
+  void clear_abandoned() noexcept;
   // Its memory file.
   struct File {
     dev_t device = 0;
@@ -124,7 +129,8 @@ class Region {
   [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }
   void set_orphaned(bool orphaned) noexcept { orphaned_ = orphaned; }
 
-  // Descriptors to be sent to an opener. Error: out_of_resources.
+  // Descriptors to be sent to an opener; the lease table's is a description of its own. Errors: permission_denied if
+  // an exclusive region is not sealed yet, out_of_resources.
   [[nodiscard]] Result<Fds> fds_for(Access access) const;
 
   // From now on nobody can map the region for writing; mappings that exist go on. Error: out_of_resources.
@@ -169,6 +175,7 @@ class Region {
   void on_opened() noexcept;
   void free_cell(std::uint32_t cell) noexcept;
   void clear_cell(std::uint32_t cell) noexcept;
+  [[nodiscard]] bool is_tied(std::uint32_t cell) const noexcept;
   Result<ShrinkStep> shrink_leased(unsigned slot, std::uint64_t place);
   [[nodiscard]] std::uint64_t leases_of_others() const noexcept;
   [[nodiscard]] bool has_free_slot_beside(unsigned slot) const noexcept;

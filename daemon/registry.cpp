@@ -92,7 +92,7 @@ Result<std::shared_ptr<Region>> Registry::create(const protocol::CreateParameter
 }
 
 Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters& parameters, Region::Fds fds,
-                                                Account& payer) {
+                                                Account& payer, const Claim& claim) {
   const auto geometry = Geometry::make(parameters.layout, parameters.slots, parameters.capacity, parameters.huge_pages);
   if (auto checked = check_size(geometry); !checked) return fail(std::move(checked.error()));
   const auto shrink_after = read_shrink_after(parameters.shrink_after, parameters.exclusive, geometry->slots);
@@ -113,6 +113,7 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   const auto noted = (*region)->noted();
   if (!noted.removed)
     if (auto checked = check_name_is_free(parameters.name); !checked) return fail(std::move(checked.error()));
+  if (auto claimed = claim(*region); !claimed) return fail(std::move(claimed.error()));
   (*region)->set_generation(may_be_given_back(noted.generation) ? noted.generation : ++last_generation_);
   (*region)->set_cost(payer.uid(), std::move(*cost));
   (*region)->set_orphaned(parameters.lifetime == protocol::Lifetime::session);
@@ -157,9 +158,8 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
   if (!record.nameless && regions_.contains(name)) return fail(Errc::region_exists, "there are two regions " + name);
   auto region = Region::adopt(record.spec, std::move(fds), record.taken);
   if (!region) return region;
-  // What is there already is not lost over a quota that has become smaller.
-  auto cost = charge(payer, record.spec.geometry);
-  (*region)->set_cost(payer.uid(), cost ? std::move(*cost) : Region::Cost{});
+  (*region)->set_cost(payer.uid(), {payer.charge_anyway(Resource::regions, 1),
+                                    payer.charge_anyway(Resource::bytes, record.spec.geometry.total_size())});
   (*region)->set_orphaned(record.spec.lifetime == protocol::Lifetime::session);
   (*region)->set_creator_cell(record.creator_cell);
   (*region)->set_unused_since(record.unused_since);

@@ -27,8 +27,11 @@ class Registry {
   // region_exists, limit_exceeded, out_of_resources. `payer` is charged for it until its memory is gone.
   Result<std::shared_ptr<Region>> create(const protocol::CreateParameters& parameters, Account& payer);
   // Takes over a region that an earlier memiod made, from a client that has it open. It has its name again, unless it
-  // had lost that. Errors: as create(), and not_the_region.
-  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds, Account& payer);
+  // had lost that. `claim` claims the client's handle before anybody else can know of the region. Errors: as create(),
+  // not_the_region, and those of `claim`; then nothing was done.
+  using Claim = std::function<Result<void>(const std::shared_ptr<Region>&)>;
+  Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds, Account& payer,
+                                        const Claim& claim);
   // Takes back a region that an earlier memiod had, as its ledger says it was. `before_added` is called with it before
   // anybody else can know of it. Errors: invalid_name, region_exists, not_the_region, out_of_resources.
   Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds, Account& payer,

@@ -326,6 +326,7 @@ Result<Session::Opened> Session::open_handle(const std::shared_ptr<Region>& regi
   if (!charge) return fail(std::move(charge.error()));
   auto cell = region->take_cell();
   if (!cell) return fail(std::move(cell.error()));
+  Region::tie_cell(*cell, *fds);
   handles_.try_emplace(++last_handle_, *this, region, access, *cell, std::move(*charge));
   Opened opened{.handle = {.id = last_handle_,
                            .access = access,

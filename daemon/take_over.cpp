@@ -58,14 +58,14 @@ class Talk {
  private:
   [[nodiscard]] Result<void> wait_for(short events) const {
     for (;;) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now());
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now()).count();
       pollfd wanted{channel_.fd(), events, 0};
-      const int ready = ::poll(&wanted, 1, std::max(0, static_cast<int>(left.count())));
+      const int ready = left > 0 ? ::poll(&wanted, 1, static_cast<int>(left)) : 0;
       if (ready > 0) return {};
-      if (ready == 0) return fail(Errc::timed_out, "the other memiod did nothing for too long");
+      if (ready == 0)
+        return fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) + " s");
       // After the commit it is too late to give up for a lack that passes.
-      if (left.count() <= 0 || (errno != ENOMEM && errno != EINTR))
-        return fail_errno(errno, "waiting for the other memiod");
+      if (errno != ENOMEM && errno != EINTR) return fail_errno(errno, "waiting for the other memiod");
     }
   }
 

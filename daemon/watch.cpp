@@ -8,7 +8,7 @@
 namespace memio::broker {
 
 bool Watch::matches_name(const std::string& name) const {
-  return owner_.may_watch(name) && (!pattern_ || matches(*pattern_, name));
+  return (!pattern_ || matches(*pattern_, name)) && owner_.may_watch(name);
 }
 
 bool Watch::wants_versions(const std::string& name) const { return versions_ && matches_name(name); }

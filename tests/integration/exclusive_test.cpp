@@ -8,6 +8,7 @@
 
 #include "support/bytes.h"
 #include "support/daemon.h"
+#include "support/raw_connection.h"
 
 namespace memio::test {
 namespace {
@@ -33,6 +34,19 @@ TEST_F(Exclusive, NobodyElseMayOpenItForWriting) {
   EXPECT_EQ(other_.open("mine", Access::write).error().code, Errc::permission_denied);
   EXPECT_EQ(creator_.open("mine", Access::write).error().code, Errc::permission_denied)
       << "the creator's other handles could be given away";
+}
+
+// Create and Seal are two calls; whoever comes between them would get what can be opened again for writing.
+TEST_F(Exclusive, IsNobodysBeforeItIsSealed) {
+  RawConnection raw(daemon_.socket_path());
+  const auto made = raw.ask(R"({"method":"io.memio.Create","parameters":{"name":"raw","capacity":16,"exclusive":true}})");
+  ASSERT_TRUE(made && made->error.empty());
+  const auto opened = other_.open("raw", Access::read);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::permission_denied) << opened.error().text();
+  const auto id = made->parameters["handle"]["id"].dump();
+  ASSERT_EQ(raw.ask(R"({"method":"io.memio.Seal","parameters":{"id":)" + id + "}}")->error, "");
+  EXPECT_TRUE(other_.open("raw", Access::read));
 }
 
 TEST_F(Exclusive, NoRoadLeadsToAWritableMapping) {

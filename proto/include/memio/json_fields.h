@@ -100,7 +100,7 @@ class FieldReader {
 
   [[nodiscard]] std::string unknown_field() const {
     for (const auto& item : object_.items())
-      if (std::ranges::find(known_, item.key()) == known_.end()) return item.key();
+      if (std::ranges::find(known_, item.key()) == known_.end()) return item.key().empty() ? "\"\"" : item.key();
     return {};
   }
 

@@ -16,7 +16,7 @@ Result<void> check_name(std::string_view name);
 // A pattern over names: as a name, and '*' stands for any run of characters but '/', '**' for any run at all.
 Result<void> check_pattern(std::string_view pattern);
 
-// Whether a checked pattern matches a whole name. Time is at most the product of the lengths.
+// Whether a checked pattern matches a whole name. Time is at most proportional to the sum of the lengths.
 [[nodiscard]] bool matches(std::string_view pattern, std::string_view name) noexcept;
 
 }  // namespace memio

@@ -274,7 +274,10 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
   created.wait();
   auto survivor = client.open("region0", Access::read);
   ASSERT_TRUE(survivor);
-  ASSERT_TRUE(stores(4));
+  auto silent = client.create("silent", {.capacity = 64});
+  ASSERT_TRUE(silent->write(bytes("leased")));
+  auto lease = client.open("silent", Access::read)->read();
+  ASSERT_TRUE(stores(5));
   const auto old = main_pid();
   ASSERT_EQ(::kill(old, SIGSTOP), 0);  // so that it does not hear of its client's death
   owner.signal(SIGKILL);
@@ -291,7 +294,7 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
     if (event->kind == EventKind::present) ++present;
     if (event->kind == EventKind::removed) removed.push_back(event->region->name);
   }
-  EXPECT_EQ(present, 4U) << "all are there at first, for whoever claims them";
+  EXPECT_EQ(present, 5U) << "all are there at first, for whoever claims them";
   EXPECT_EQ(removed.back(), "region1") << "a lingering one that was open goes last: its clock started last";
   auto kept = newcomer.open("region2", Access::write);
   ASSERT_TRUE(kept);
@@ -299,6 +302,29 @@ TEST_F(Service, LifetimesGoOnForOwnersThatDiedMeanwhile) {
   const auto state = newcomer.stat("region2");
   ASSERT_EQ(state->handle_states.size(), 1U) << "the dead owner's handles are closed";
   EXPECT_EQ(text(survivor->read()->data()), "kept") << "removal takes nothing from those who have it open";
+
+  // This process has not said a word to the new memiod in all that time: its region, its cells and its lease are as ever.
+  auto other = newcomer.open("silent", Access::write);
+  ASSERT_TRUE(other) << other.error().text();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(other->write(bytes("others"))) << i;
+    EXPECT_EQ(text(other->read()->data()), "others");
+  }
+  EXPECT_EQ(text(lease->data()), "leased");
+  ASSERT_TRUE(silent->write(bytes("mine")));
+  ASSERT_TRUE(client.list());
+  EXPECT_EQ(newcomer.stat("silent")->region.handles, 3U);
+}
+
+TEST_F(Service, ASignalToEndIsNoEndOfItsRegions) {
+  start();
+  ASSERT_TRUE(connect().create("kept", {.capacity = 64, .lifetime = Lifetime::persistent})->write(bytes("kept"), 41));
+  ASSERT_TRUE(stores(1));
+  kill_and_wait(SIGTERM);
+  auto client = connect();
+  auto kept = client.open("kept", Access::read);
+  ASSERT_TRUE(kept) << kept.error().text();
+  EXPECT_EQ(text(kept->read()->data()), "kept");
 }
 
 // It starts anew, with what was published while memiod was away; and nobody has to show the region for that.

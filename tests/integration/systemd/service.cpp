@@ -45,10 +45,10 @@ bool ServiceTest::becomes(const std::function<bool()>& is_so) {
   return false;
 }
 
-void ServiceTest::kill_and_wait() {
+void ServiceTest::kill_and_wait(int signal) {
   const auto pid = main_pid();
   const auto restarts = std::stoi(property("NRestarts"));
-  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  ASSERT_EQ(::kill(pid, signal), 0);
   ASSERT_TRUE(becomes("NRestarts", std::to_string(restarts + 1)));
   ASSERT_TRUE(becomes("ActiveState", "active"));
 }

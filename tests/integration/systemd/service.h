@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <functional>
 #include <string>
 #include <vector>
@@ -33,8 +34,8 @@ class ServiceTest : public testing::Test {
   }
   // Waits until the manager keeps that many descriptors: three a region, and one of the ledger.
   static bool stores(std::size_t regions) { return becomes("NFileDescriptorStore", std::to_string(3 * regions + 1)); }
-  // SIGKILL, and another memiod is there.
-  static void kill_and_wait();
+  // The signal ends memiod, and another is there.
+  static void kill_and_wait(int signal = SIGKILL);
 
   static std::string home() { return ::getenv("HOME"); }
   static std::string socket_path() { return ::getenv("XDG_RUNTIME_DIR") + std::string("/memio/io.memio"); }

@@ -32,6 +32,19 @@ TEST(Grants, EveryLevelMustAllow) {
   EXPECT_FALSE(inner->allows("b", Right::read));
 }
 
+TEST(Grants, RightsOnANameAddUp) {
+  const auto some = Grants().narrowed({{"a/*", {Right::read}}, {"a/b", {Right::read, Right::write}}, {"*/b", {Right::emit}}});
+  for (const auto right : {Right::read, Right::write, Right::emit}) EXPECT_TRUE(some->allows("a/b", right));
+  EXPECT_FALSE(some->allows("a/c", Right::write));
+  EXPECT_FALSE(some->knows("c/b")) << "none of the rights is about regions";
+}
+
+TEST(Grants, CountThoseOfAllLevels) {
+  const auto outer = Grants().narrowed({{"a/**", {Right::read}}, {"b", {}}});
+  EXPECT_EQ(outer->narrowed({{"**", {Right::read}}})->count(), 3U);
+  EXPECT_EQ(Grants().count(), 0U);
+}
+
 TEST(Grants, AnEmptyListAllowsNothing) {
   const auto none = Grants().narrowed({});
   EXPECT_FALSE(none->knows("a"));

@@ -57,9 +57,14 @@ TEST_F(LingerTest, OtherLifetimesStay) {
 // A region that came back, with its creator's cell waiting to be claimed.
 class LingerAfterRestart : public LingerTest {
  protected:
+  Region::Fds creators_;  // as long as it lives
+
   std::shared_ptr<Region> come_back(const std::string& name, protocol::Lifetime lifetime) {
     const auto before = create(name, lifetime);
-    EXPECT_TRUE(before->take_cell());
+    const auto cell = before->take_cell();
+    EXPECT_TRUE(cell);
+    creators_ = *before->fds_for(Access::write);
+    Region::tie_cell(*cell, creators_);
     auto fds = *before->fds_for(Access::write);
     RegionRecord record{.spec = before->spec(), .taken = before->taken(), .creator_cell = 1};
     registry_.on_change({});
@@ -74,7 +79,30 @@ class LingerAfterRestart : public LingerTest {
 TEST_F(LingerAfterRestart, ASessionRegionWhoseCreatorIsGoneGoesAwayEvenIfOthersHaveIt) {
   auto region = come_back("a", protocol::Lifetime::session);
   ASSERT_TRUE(region->take_cell()) << "somebody opens it";
+  creators_ = {};
   linger_.on_adopted(region);
+  EXPECT_EQ(*loop_.run(), 0);
+  EXPECT_EQ(registry_.find("a"), nullptr);
+}
+
+TEST_F(LingerAfterRestart, ASessionRegionWhoseCreatorLivesStaysHoweverLongItDoesNotSay) {
+  auto region = come_back("a", protocol::Lifetime::session);
+  const auto creators = std::move(creators_);
+  auto other = come_back("other", protocol::Lifetime::session);
+  creators_ = {};
+  linger_.on_adopted(region);
+  linger_.on_adopted(other);  // its time is over after that of the first
+  EXPECT_EQ(*loop_.run(), 0);
+  EXPECT_EQ(registry_.find("other"), nullptr);
+  EXPECT_EQ(registry_.find("a"), region);
+  EXPECT_TRUE(region->claim_cell(1));
+}
+
+TEST_F(LingerAfterRestart, ACreatorThatLeavesLaterTakesItsRegionAlong) {
+  auto region = come_back("a", protocol::Lifetime::session);
+  auto timer = *loop_.add_timer([&] { creators_ = {}; }, std::chrono::microseconds(1));
+  linger_.on_adopted(region);
+  timer.start_timer(std::chrono::milliseconds(2));  // its first look is over
   EXPECT_EQ(*loop_.run(), 0);
   EXPECT_EQ(registry_.find("a"), nullptr);
 }
@@ -82,6 +110,7 @@ TEST_F(LingerAfterRestart, ASessionRegionWhoseCreatorIsGoneGoesAwayEvenIfOthersH
 TEST_F(LingerAfterRestart, ASessionRegionThatItsCreatorHasAgainStays) {
   auto claimed = come_back("claimed", protocol::Lifetime::session);
   auto other = come_back("other", protocol::Lifetime::session);
+  creators_ = {};
   ASSERT_TRUE(claimed->claim_cell(1));
   claimed->set_orphaned(false);
   linger_.on_adopted(claimed);

@@ -129,10 +129,65 @@ TEST(BrokerRegion, AWillStaysWhenMemiodEndsAndIsDoneIfNobodyClaimsTheCell) {
   ASSERT_TRUE(again) << again.error().text();
   ASSERT_TRUE((*again)->claim_cell(claimed));
   EXPECT_FALSE(mapped.has_rung());
-  (*again)->clear_unclaimed();
+  (*again)->clear_abandoned();
   EXPECT_TRUE(mapped.has_rung());
   EXPECT_EQ(mapped.leases().cells[lost].will.load(), 0U);
   EXPECT_EQ(mapped.leases().cells[claimed].will.load(), 1U) << "its owner is there";
+}
+
+TEST(BrokerRegion, ACellWaitsForItsOwnerAsLongAsThatLives) {
+  const auto region = make_region(1);
+  Mapped mapped(*region);
+  const auto cell = *region->take_cell();
+  auto fds = *region->fds_for(Access::read);
+  Region::tie_cell(cell, fds);
+  mapped.leases().cells[cell].leases = 1;
+  region->leave();
+  region->give_back_cell(cell);
+  const auto again = *Region::adopt(region->spec(), *region->fds_for(Access::write));
+  again->clear_abandoned();
+  EXPECT_TRUE(again->has_unclaimed());
+  EXPECT_NE(again->take_cell(), cell);
+  EXPECT_EQ(mapped.leases().cells[cell].leases.load(), 1U);
+  // The mapping alone is as good as the descriptor, which a client need not keep.
+  const auto size = format::lease_table_size(region->cells());
+  void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fds.leases.get(), 0);
+  ASSERT_NE(mapping, MAP_FAILED);
+  fds.leases.reset();
+  again->clear_abandoned();
+  EXPECT_TRUE(again->has_unclaimed());
+  ::munmap(mapping, size);
+  again->clear_abandoned();
+  EXPECT_FALSE(again->has_unclaimed());
+  EXPECT_EQ(mapped.leases().cells[cell].leases.load(), 0U);
+}
+
+// One that was given the cell earlier, and one that locks all it can: neither keeps a cell from being given out.
+TEST(BrokerRegion, LocksOfOthersOnTheLeaseTableKeepNobodyOut) {
+  const auto region = make_region();
+  const auto old = *region->fds_for(Access::read);
+  const auto cell = *region->take_cell();
+  Region::tie_cell(cell, old);
+  region->give_back_cell(cell);
+  const auto hostile = *region->fds_for(Access::read);
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = cell + 1;
+  ASSERT_EQ(::fcntl(hostile.leases.get(), F_OFD_SETLK, &lock), 0) << "on all others";
+  for (const auto next : {cell, cell + 1}) {
+    EXPECT_EQ(region->take_cell(), next);
+    Region::tie_cell(next, *region->fds_for(Access::read));
+  }
+}
+
+TEST(BrokerRegion, AnExclusiveOneIsNobodysToReadBeforeItIsSealed) {
+  const auto region =
+      *Region::create({.name = "a", .geometry = *Geometry::make(protocol::Layout::memio64, 2, 64), .cells = 4, .exclusive = true});
+  EXPECT_TRUE(region->fds_for(Access::write));
+  EXPECT_EQ(region->fds_for(Access::read).error().code, Errc::permission_denied);
+  ASSERT_TRUE(region->seal_against_writing());
+  EXPECT_TRUE(region->fds_for(Access::read));
 }
 
 TEST(BrokerRegion, AnotherHoldersLockIsLeftAlone) {

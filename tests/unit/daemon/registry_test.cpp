@@ -123,6 +123,28 @@ TEST_F(RegistryTest, AGenerationThatCannotBeTrueIsNotBelieved) {
   EXPECT_EQ(adopt(first)->generation(), 1002U) << "none had come so far";
 }
 
+TEST_F(RegistryTest, OneWhoseHandleIsNotClaimedIsNotTakenBack) {
+  TestRegistry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10});
+  const auto refused = registry_.adopt(shown(*region), *region->fds_for(Access::write), registry_.payer(),
+                                       [](const auto&) { return fail(Errc::limit_exceeded, "no handle"); });
+  EXPECT_EQ(refused.error().code, Errc::limit_exceeded);
+  EXPECT_TRUE(registry_.regions().empty());
+  EXPECT_EQ(registry_.payer().used(Resource::regions), 0U);
+  EXPECT_TRUE(registry_.adopt(shown(*region), *region->fds_for(Access::write)));
+}
+
+TEST_F(RegistryTest, WhatComesBackIsChargedEvenOverAQuotaThatBecameSmaller) {
+  TestRegistry earlier{limits_};
+  const auto region = *earlier.create({.name = "a", .capacity = 10});
+  limits_.connection.regions = 0;
+  const auto back = registry_.restore(record_of(*region), *region->fds_for(Access::write), [](Region&) {});
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(registry_.payer().used(Resource::regions), 1U);
+  EXPECT_EQ(registry_.payer().used(Resource::bytes), region->geometry().total_size());
+  EXPECT_EQ(registry_.create({.name = "b", .capacity = 10}).error().code, Errc::limit_exceeded);
+}
+
 TEST_F(RegistryTest, WhatIsNotTheRegionIsNotTakenBack) {
   TestRegistry earlier{limits_};
   const auto region = *earlier.create({.name = "a", .capacity = 10});

@@ -20,7 +20,7 @@ class TestRegistry : public Registry {
   }
   using Registry::adopt;
   Result<std::shared_ptr<Region>> adopt(const protocol::AttachParameters& parameters, Region::Fds fds) {
-    return adopt(parameters, std::move(fds), *payer_);
+    return adopt(parameters, std::move(fds), *payer_, [](const auto&) { return Result<void>(); });
   }
   using Registry::restore;
   Result<std::shared_ptr<Region>> restore(const RegionRecord& record, Region::Fds fds,
