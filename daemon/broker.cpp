@@ -94,7 +94,7 @@ Broker::~Broker() {
   while (!sessions_.empty()) end_session(*sessions_.begin()->second);
 }
 
-void Broker::restore(std::vector<Store::Kept>&& kept) {
+Result<void> Broker::restore(std::vector<Store::Kept>&& kept) {
   for (auto& one : kept) {
     // The ledger of an earlier version does not say whose they are.
     const auto payer = accounts_.of_user(one.record.owner.value_or(::geteuid()));
@@ -104,10 +104,15 @@ void Broker::restore(std::vector<Store::Kept>&& kept) {
       linger_.on_adopted(*region);
       continue;
     }
+    // The manager still has it, and starts another memiod. Who has taken over from another has to go on with what it
+    // has.
+    if (region.error().code == Errc::out_of_resources && notifier_.has_manager())
+      return fail(std::move(region.error()));
     log_warning("the region {} does not come back: {}", one.record.spec.name, region.error().text());
     store_.drop(one.index);
   }
   if (!kept.empty()) log_info("{} regions have come back", registry_.regions().size());
+  return {};
 }
 
 Result<void> Broker::hand_over_to(Session& session) {

@@ -36,8 +36,9 @@ class Broker {
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Takes back what an earlier memiod had.
-  void restore(std::vector<Store::Kept>&& kept);
+  // Takes back what an earlier memiod had. Error: out_of_resources, if there is a service manager, which then starts
+  // another memiod.
+  Result<void> restore(std::vector<Store::Kept>&& kept);
   // Calls back when nothing has been owned for so long: no region, and no connection. Error: system.
   Result<void> on_idle(std::chrono::milliseconds delay, std::function<void()> on_idle) {
     return idle_.start(loop_, delay, std::move(on_idle));

@@ -154,7 +154,7 @@ Result<int> serve(const Options& options) {
   auto made = Broker::make(*loop, std::move(*config), notifier, store);
   if (!made) return fail(std::move(made.error()));
   Broker& broker = **made;
-  broker.restore(std::move(*kept));
+  if (auto restored = broker.restore(std::move(*kept)); !restored) return fail(std::move(restored.error()));
   const auto signals = handle_signals(*loop, broker, notifier, options);
   if (!signals) return fail(signals.error());
   const bool activated = !passed->sockets.empty() && !options.take_over;

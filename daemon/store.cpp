@@ -85,6 +85,8 @@ Result<void> Store::open_ledger(PassedFds& passed, bool stored) {
       if (!stored) notifier_.store(ledger_name, {ledger_->fd()});
       return {};
     }
+    // Whoever starts this memiod again then finds it all as it was.
+    if (stored && ledger.error().code == Errc::out_of_resources) return fail(std::move(ledger.error()));
     log_error("regions come back by their clients alone: {}", ledger.error().text());
     notifier_.forget(ledger_name);
   }

@@ -57,13 +57,16 @@ class Talk {
 
  private:
   [[nodiscard]] Result<void> wait_for(short events) const {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now()).count();
-    pollfd wanted{channel_.fd(), events, 0};
-    const int ready = left > 0 ? ::poll(&wanted, 1, static_cast<int>(left)) : 0;
-    if (ready > 0) return {};
-    return ready < 0
-               ? Result<void>(fail_errno(errno, "waiting for the other memiod"))
-               : fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) + " s");
+    for (;;) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now()).count();
+      pollfd wanted{channel_.fd(), events, 0};
+      const int ready = left > 0 ? ::poll(&wanted, 1, static_cast<int>(left)) : 0;
+      if (ready > 0) return {};
+      if (ready == 0)
+        return fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) + " s");
+      // After the commit it is too late to give up for a lack that passes.
+      if (errno != ENOMEM && errno != EINTR) return fail_errno(errno, "waiting for the other memiod");
+    }
   }
 
   Channel channel_;
@@ -87,6 +90,7 @@ Result<UniqueFd> connect_to(const std::string& path) {
   const auto address = socket_address(path);
   if (!address) return fail(address.error());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) return fail_errno(errno, "creating a socket");
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return fail_errno(errno, "there is no memiod to take over at " + path);
   return socket;

@@ -4,7 +4,8 @@
 // instead of looking, and does the same from there.
 //
 // memiod takes a region that it does not know only from those who may create it. So whoever may not can be too early
-// with its claim: it tries again as long as memiod keeps the cells of those who have not claimed theirs yet.
+// with its claim: it tries again as long as memiod keeps the cells of those who have not claimed theirs yet. So does
+// whoever comes when memiod has no memory or no descriptor left.
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -116,7 +117,8 @@ void ClientCore::claim(OpenRegion& region) {
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
     // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
     if (!answer) {
-      if (answer.error().code == Errc::permission_denied) claim_later(weak);
+      const auto reason = answer.error().code;
+      if (reason == Errc::permission_denied || reason == Errc::out_of_resources) claim_later(weak);
       return;
     }
     const auto reply = protocol::parse<protocol::AttachReply>(answer->parameters);

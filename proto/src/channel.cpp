@@ -102,7 +102,8 @@ Result<Channel::Input> Channel::wait_and_receive() {
 
 Result<Channel::Input> Channel::take(Reading& reading, ssize_t n) {
   if (n < 0) {
-    if (would_block(errno)) return Input::none;
+    // What has come is still there when there is memory again, and whoever polls is told of it once more.
+    if (would_block(errno) || is_lack(errno)) return Input::none;
     if (connection_is_gone(errno)) return Input::end;
     return fail_errno(errno, "reading from the socket");
   }

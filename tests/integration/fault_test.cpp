@@ -19,7 +19,7 @@
 namespace memio::test {
 namespace {
 
-class Fault : private SharedFaults, public DaemonTest, public testing::WithParamInterface<int> {
+class Fault : protected SharedFaults, public DaemonTest, public testing::WithParamInterface<int> {
  protected:
   Fault() : DaemonTest({}, environment()) {}
 
@@ -199,6 +199,30 @@ TEST_P(Fault, EmitAndReceive) {
       return told;
     return error_of(listener.receive());
   });
+}
+
+// Whatever fails when a client shows what it has to a memiod that knows nothing of it, it tries again.
+TEST_P(Fault, RegionsThatTheirClientsBringBack) {
+  std::array<Event, 4> events;
+  int call = 0;
+  for (std::string failed = "nothing yet"; !failed.empty();) {
+    static constexpr int most_calls = 200;
+    ASSERT_LT(++call, most_calls);
+    daemon_.kill();
+    daemon_.start();
+    fail_at(call, GetParam());
+    bool back = false;
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!back && std::chrono::steady_clock::now() < limit) {
+      bystander_.dispatch(events);
+      const auto state = bystander_.stat("bystander");
+      back = state && state->region.handles == 1;
+    }
+    failed = stop();
+    ASSERT_TRUE(back) << "call " << call << ", " << failed;
+    EXPECT_EQ(text(region_.read()->data()), "untouched");
+  }
+  EXPECT_GT(call, 1) << "nothing could fail";
 }
 
 INSTANTIATE_TEST_SUITE_P(Errors, Fault, testing::Values(ENOMEM, EMFILE, ENOSPC),

@@ -43,6 +43,8 @@ memio::test::Faults& faults_of_test() {
 // Whether this call is the one.
 bool fails(const char* name) {
   auto* faults = &faults_of_test();
+  const int process = faults->process;
+  if (process != 0 && (process > 0) != (std::abs(process) == ::getpid())) return false;
   if (faults->countdown == 0 || --faults->countdown != 0) return false;
   std::strncpy(faults->failed.data(), name, faults->failed.size() - 1);
   errno = faults->error;

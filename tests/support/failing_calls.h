@@ -11,6 +11,7 @@ namespace memio::test {
 struct Faults {
   std::atomic<int> countdown;   // of the calls that could fail, which one does; 0: none
   std::atomic<int> error;       // with which errno
+  std::atomic<int> process;     // in which alone it does; 0: in any; negative: in any but that
   std::array<char, 32> failed;  // the name of the call that did
 };
 

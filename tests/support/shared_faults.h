@@ -33,6 +33,8 @@ class SharedFaults {
   [[nodiscard]] Process::Environment environment() const {
     return {{"LD_PRELOAD", FAILING_CALLS}, {"MEMIO_FAULTS", path()}};
   }
+  // From now on only calls of this process count, or, if it is negative, of all but that.
+  void choose(pid_t process) { faults_->process = process; }
   void fail_at(int call, int error) {
     faults_->failed = {};
     faults_->error = error;

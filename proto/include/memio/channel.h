@@ -41,7 +41,7 @@ class Channel {
     bool sockets = true;
   };
 
-  enum class Input : std::uint8_t { some, none, end };  // bytes came, would block, the peer closed
+  enum class Input : std::uint8_t { some, none, end };  // bytes came, would block or no memory, the peer closed
 
   // Takes over a connected socket.
   explicit Channel(UniqueFd socket);
