@@ -45,7 +45,10 @@ protocol::ReceiveReply to_reply(Delivery&& delivery) {
 }
 
 void Mailbox::post(Delivery delivery) {
-  deliveries_.push_back({++posted_, std::move(delivery)});
+  const bool uncharged = delivery.kind == DeliveryKind::answer && !delivery.call.valid();
+  const std::size_t size = uncharged ? sizeof(Waiting) + (delivery.error ? delivery.error->message.size() : 0) : 0;
+  deliveries_.push_back({++posted_, std::move(delivery), size});
+  uncharged_bytes_ += size;
   owner_.wake();
 }
 
@@ -117,6 +120,7 @@ bool Mailbox::send_delivery() {
     return false;
   }
   auto delivery = std::move(next);
+  uncharged_bytes_ -= deliveries_.front().uncharged;
   deliveries_.pop_front();
   if (sent) return true;
   if (delivery.kind == DeliveryKind::call) {

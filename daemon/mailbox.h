@@ -3,7 +3,8 @@
 
 // What a session has to be told of commands and messages, until it is told in a turn of its own.
 //
-// Calls and answers are never dropped: what waits of them is bounded by what their caller is charged for. Of messages
+// Calls and answers are never dropped: what waits of them is bounded by what their caller is charged for, or, for
+// answers that nobody is charged for, by the session, which reads no more requests when too many wait. Of messages
 // there are so many at most, and so many bytes; then the oldest goes, and the next that is told says how many went. All
 // of them are told in the order in which they came.
 
@@ -80,6 +81,8 @@ class Mailbox {
   bool withdraw(std::uint64_t call);
 
   [[nodiscard]] std::size_t pending() const noexcept { return deliveries_.size() + messages_.size(); }
+  // About how many bytes wait of answers to the session's own requests that nobody is charged for.
+  [[nodiscard]] std::size_t uncharged_bytes() const noexcept { return uncharged_bytes_; }
   // Whether the last flush() ended because there was no room for descriptors.
   [[nodiscard]] bool short_of_fds() const noexcept { return short_of_fds_; }
   // Messages that were dropped, since it was made.
@@ -91,6 +94,7 @@ class Mailbox {
   struct Waiting {
     std::uint64_t number;
     Delivery delivery;
+    std::size_t uncharged = 0;  // bytes
   };
   struct WaitingMessage {
     std::uint64_t number;
@@ -106,6 +110,7 @@ class Mailbox {
   Limits limits_;
   std::uint64_t posted_ = 0;  // numbers what waits, for the order between the two queues
   std::list<Waiting> deliveries_;
+  std::size_t uncharged_bytes_ = 0;
   std::deque<WaitingMessage> messages_;
   std::size_t message_bytes_ = 0;
   Charge charge_;  // for message_bytes_

@@ -242,7 +242,9 @@ Result<Answer> open_connection(Context& context, const OpenConnectionParameters&
   if (auto added = context.broker.add_scoped_session(std::move(ours), std::move(grants), context.session.account());
       !added)
     return fail(std::move(added.error()));
-  Answer answer{to_text(OpenConnectionReply{.connection_file_descriptor = 0}), {}};
+  Answer answer{to_text(OpenConnectionReply{.connection_file_descriptor = 0,
+                                            .message_bytes = context.broker.limits().message_bytes}),
+                {}};
   answer.fds.push_back(std::move(theirs));
   return answer;
 }

@@ -91,8 +91,8 @@ void Session::work(std::uint32_t events) {
 }
 
 bool Session::has_to_wait() {
-  if (awaits_) return true;                                          // until its mailbox has the answer
-  if (channel_.queued_bytes() >= limits_.unread_bytes) return true;  // until the socket takes more
+  if (awaits_) return true;                                 // until its mailbox has the answer
+  if (unread_bytes() >= limits_.unread_bytes) return true;  // until the socket takes more
   release_received_fds();
   auto wait = account().wait_for_message(Account::Clock::now());
   if (fds_.amount() >= account().quota().fds) wait = std::max<Account::Clock::duration>(wait, receipt_interval);
@@ -111,10 +111,9 @@ Result<void> Session::read_calls(std::uint32_t events) {
     }
     at_end_ = *input == Channel::Input::end;
   }
-  const auto before = channel_.queued_bytes();
+  const auto before = unread_bytes();
   spent_ = 0;
-  for (std::size_t i = 0; i + spent_ < most_calls && channel_.queued_bytes() < before + most_answered && !awaits_;
-       ++i) {
+  for (std::size_t i = 0; i + spent_ < most_calls && unread_bytes() < before + most_answered && !awaits_; ++i) {
     const auto now = Account::Clock::now();
     if (i > 0 && account().wait_for_message(now) > Account::Clock::duration::zero()) break;
     auto frame = channel_.next();
@@ -177,7 +176,7 @@ void Session::note_error(const Error& error) {
 
 void Session::flush() {
   if (auto flushed = channel_.flush(); !flushed) return fail_later(flushed.error());
-  std::size_t unread = channel_.queued_bytes();
+  std::size_t unread = unread_bytes();
   for (const auto& watch : watches_) unread += watch.pending() * event_cost;
   if (auto charged = queued_.resize(unread); !charged) fail_later(charged.error());
 }
@@ -273,18 +272,23 @@ Result<bool> Session::deliver(Delivery& delivery) {
 void Session::plan_next_turn() {
   if (channel_.starved()) return seat_.sleep(retry_interval);
   if (mailbox_ && mailbox_->short_of_fds()) return seat_.sleep(receipt_interval);
-  bool more = !awaits_ && channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
+  bool more = !awaits_ && channel_.has_next() && unread_bytes() < limits_.unread_bytes;
   for (const auto& watch : watches_) more = more || (watch.pending() > 0 && takes_events());
   more = more || (mailbox_ && mailbox_->pending() > 0 && takes_events());
   if (more) seat_.again();
   if (is_unread()) hooks_.on_unread();
   // Whoever has calls left is not read from, and whoever does not read, or waits for a command, is not, either.
-  const bool reads = !awaits_ && !channel_.has_next() && channel_.queued_bytes() < limits_.unread_bytes;
+  const bool reads = !awaits_ && !channel_.has_next() && unread_bytes() < limits_.unread_bytes;
   seat_.want((reads ? EPOLLIN : 0U) | (channel_.wants_write() ? EPOLLOUT : 0U));
 }
 
+// The mailbox gives the channel only a little at a time.
+std::size_t Session::unread_bytes() const noexcept {
+  return channel_.queued_bytes() + (mailbox_ ? mailbox_->uncharged_bytes() : 0);
+}
+
 bool Session::is_unread() const noexcept {
-  return channel_.queued_bytes() >= limits_.unread_bytes || fds_.amount() >= account().quota().fds;
+  return unread_bytes() >= limits_.unread_bytes || fds_.amount() >= account().quota().fds;
 }
 
 bool Session::look_at_unread() {

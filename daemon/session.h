@@ -173,6 +173,8 @@ class Session {
   [[nodiscard]] EventFields event_fields() const;
   void flush();
   void plan_next_turn();
+  // Of what its calls have brought it and it has not read.
+  [[nodiscard]] std::size_t unread_bytes() const noexcept;
   // Whether no calls are read because the peer has to receive something first.
   [[nodiscard]] bool is_unread() const noexcept;
   // Ends the session when its turn is over, so that nobody who works with it loses it.

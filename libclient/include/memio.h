@@ -138,6 +138,27 @@ MEMIO_EXPORT int memio_stat(memio_client* client, const char* name, struct memio
 /* A connected socket with the rights of this connection, to be given to another process. The caller closes it. */
 MEMIO_EXPORT int memio_open_connection(memio_client* client, int* socket);
 
+enum memio_right { /* to be combined */
+                   MEMIO_RIGHT_READ = 1 << 0,
+                   MEMIO_RIGHT_WRITE = 1 << 1,
+                   MEMIO_RIGHT_CREATE = 1 << 2,
+                   MEMIO_RIGHT_REMOVE = 1 << 3,
+                   MEMIO_RIGHT_WATCH = 1 << 4,
+                   MEMIO_RIGHT_INVOKE = 1 << 5,
+                   MEMIO_RIGHT_HANDLE = 1 << 6,
+                   MEMIO_RIGHT_EMIT = 1 << 7,
+                   MEMIO_RIGHT_LISTEN = 1 << 8
+};
+/* What a pattern allows: of regions up to WATCH, of commands INVOKE and HANDLE, of topics EMIT and LISTEN. */
+struct memio_grant {
+  const char* pattern;
+  unsigned rights;
+};
+/* The same with only those rights of this connection that one of the grants allows; none allow nothing. MEMIO_MISUSE if
+ * there is a right that this version does not know. */
+MEMIO_EXPORT int memio_open_scoped_connection(memio_client* client, const struct memio_grant* grants, size_t count,
+                                              int* socket);
+
 /* --- events --- */
 
 enum memio_event_kind {

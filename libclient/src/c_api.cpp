@@ -102,6 +102,18 @@ std::size_t to_c(std::span<const memio::Event> from, memio_event* to) {
 }
 
 // Adds calls that were answered, as far as there is room.
+// In the order of enum memio_right.
+constexpr std::array c_rights = {memio::Right::read,   memio::Right::write, memio::Right::create,
+                                 memio::Right::remove, memio::Right::watch, memio::Right::invoke,
+                                 memio::Right::handle, memio::Right::emit,  memio::Right::listen};
+static_assert(1U << (c_rights.size() - 1) == MEMIO_RIGHT_LISTEN);
+
+int give_socket(Result<memio::UniqueFd> from, int* socket) {
+  if (!from) return report(from.error());
+  *socket = from->release();
+  return MEMIO_OK;
+}
+
 std::size_t add_answered(memio_client& client, memio_event* events, std::size_t told, std::size_t capacity) {
   for (; told < capacity && !client.answered.empty(); ++told) {
     events[told] = {client.answered.front(), MEMIO_CALL_ANSWERED};
@@ -183,11 +195,19 @@ int memio_stat(memio_client* client, const char* name, memio_region_state* state
 }
 
 int memio_open_connection(memio_client* client, int* socket) {
+  return guarded([&] { return give_socket(client->client.open_connection(), socket); });
+}
+
+int memio_open_scoped_connection(memio_client* client, const memio_grant* grants, size_t count, int* socket) {
   return guarded([&] {
-    auto result = client->client.open_connection();
-    if (!result) return report(result.error());
-    *socket = result->release();
-    return static_cast<int>(MEMIO_OK);
+    std::vector<memio::Grant> all;
+    for (const auto& [pattern, rights] : std::span(grants, count)) {
+      if (rights >> c_rights.size() != 0) return report(Error{Errc::misuse, 0, "a grant has an unknown right"});
+      auto& grant = all.emplace_back(memio::Grant{pattern, {}});
+      for (std::size_t i = 0; i < c_rights.size(); ++i)
+        if ((rights >> i & 1U) != 0) grant.rights.push_back(c_rights[i]);
+    }
+    return give_socket(client->client.open_connection(std::move(all)), socket);
   });
 }
 

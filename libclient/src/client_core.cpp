@@ -260,8 +260,10 @@ Mail& ClientCore::mail() {
 void ClientCore::open_mail() {
   auto opened = [this](Result<Answer> answer) {
     if (!answer) return mail_->opened(fail(std::move(answer.error())));
-    if (answer->fds.empty()) return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a socket"));
-    mail_->opened(std::move(answer->fds.front()));
+    const auto reply = protocol::parse<protocol::OpenConnectionReply>(answer->parameters);
+    if (!reply || reply->connection_file_descriptor >= answer->fds.size())
+      return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a connection"));
+    mail_->opened(Mail::Opened{std::move(answer->fds[reply->connection_file_descriptor]), reply->message_bytes});
   };
   const protocol::OpenConnectionParameters parameters;
   send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),

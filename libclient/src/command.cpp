@@ -15,8 +15,15 @@ using detail::ClientCore;
 using detail::Mail;
 using When = Mail::When;
 
+// A value is inside a message's parameters.
+constexpr unsigned depth_of_value = 2;
+
 Result<JsonText> json_of(std::string_view text, const char* what) {
-  if (is_json(text)) return JsonText{std::string(text)};
+  JsonScanner scanner(text, depth_of_value);
+  if (scanner.take_value() && scanner.at_end()) return JsonText{std::string(text)};
+  if (is_json(text))
+    return fail(Errc::invalid_parameter,
+                std::string(what) + " are nested more than " + std::to_string(max_nesting - depth_of_value) + " deep");
   const auto parsed = parse_strictly(text);
   return fail(Errc::invalid_parameter, std::string(what) + " are to be JSON, but the text " +
                                            (parsed ? "begins with a byte order mark" : parsed.error().what));
@@ -194,8 +201,11 @@ CommandCall& CommandCall::operator=(CommandCall&& other) noexcept {
   return *this;
 }
 CommandCall::~CommandCall() {
-  if (call_ && !call_->answered) [[maybe_unused]]
-    const auto rejected = reject("Unanswered", "the handler gave the call up without an answer");
+  if (!call_ || call_->answered || call_->cancelled) return;
+  if (const auto core = call_->core.lock())
+    core->mail().refuse_call(call_->number, "Unanswered",
+                             call_->refused.empty() ? "the handler gave the call up without an answer"
+                                                    : "the handler's answer could not be sent: " + call_->refused);
 }
 
 const std::string& CommandCall::name() const noexcept { return call_->name; }
@@ -207,37 +217,52 @@ bool CommandCall::cancelled() const noexcept { return call_->cancelled; }
 namespace {
 
 Result<void> send_answer(detail::IncomingCall& call, protocol::AnswerParameters parameters, std::vector<UniqueFd> fds) {
-  if (call.answered) return fail(Errc::misuse, "the call was answered already");
-  call.answered = true;
   const auto core = call.core.lock();
   if (!core) return fail(Errc::disconnected);
   if (call.cancelled) return {};
   parameters.id = call.number;
-  core->mail().tell_if_open(protocol::answer_method, protocol::to_text(parameters), std::move(fds));
-  core->mail().forget(call.number);
-  return {};
+  return core->mail().answer_call(parameters, std::move(fds));
 }
 
-}  // namespace
-
-Result<void> CommandCall::answer(std::string_view result, std::vector<Attachment> attachments) {
+Result<void> answer(detail::IncomingCall& call, std::string_view result, std::vector<Attachment> attachments) {
   auto json = json_of(result, "the results");
   if (!json) return fail(std::move(json.error()));
   auto fds = Mail::fds_of(std::move(attachments));
   if (!fds) return fail(std::move(fds.error()));
   protocol::AnswerParameters parameters{.result = std::move(*json)};
   if (!fds->empty()) parameters.file_descriptors = places(fds->size());
-  return send_answer(*call_, std::move(parameters), std::move(*fds));
+  return send_answer(call, std::move(parameters), std::move(*fds));
 }
 
-Result<void> CommandCall::reject(std::string_view error, std::string_view message, std::string_view details) {
+Result<void> reject(detail::IncomingCall& call, std::string_view error, std::string_view message,
+                    std::string_view details) {
   protocol::AnswerParameters parameters{.error = std::string(error), .message = std::string(message)};
   if (!details.empty()) {
     auto json = json_of(details, "the details");
     if (!json) return fail(std::move(json.error()));
     parameters.details = std::move(*json);
   }
-  return send_answer(*call_, std::move(parameters), {});
+  return send_answer(call, std::move(parameters), {});
+}
+
+// Answers by `give`, once. What cannot be sent is no answer, and its reason is kept for the caller.
+template <class Give>
+Result<void> answer_once(detail::IncomingCall& call, Give give) {
+  if (call.answered) return fail(Errc::misuse, "the call was answered already");
+  auto given = give();
+  call.answered = given.has_value();
+  if (!given) call.refused = given.error().text();
+  return given;
+}
+
+}  // namespace
+
+Result<void> CommandCall::answer(std::string_view result, std::vector<Attachment> attachments) {
+  return answer_once(*call_, [&] { return memio::answer(*call_, result, std::move(attachments)); });
+}
+
+Result<void> CommandCall::reject(std::string_view error, std::string_view message, std::string_view details) {
+  return answer_once(*call_, [&] { return memio::reject(*call_, error, message, details); });
 }
 
 CommandHandler::Impl::~Impl() {

@@ -23,9 +23,12 @@ std::string text_of(std::string_view method, JsonText parameters, bool more = fa
   return encode(WrittenCall{method, std::move(parameters), more, !more});
 }
 
-Result<std::vector<Attachment>> wrong(const std::string& what) {
+tl::unexpected<Error> wrong(const std::string& what) {
   return fail(Errc::protocol_violation, "memiod sent a delivery with " + what);
 }
+
+// That memiod takes with a message.
+constexpr std::size_t most_fds = 16;
 
 }  // namespace
 
@@ -39,6 +42,10 @@ void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, s
     requests_.emplace(id, std::move(request));
     if (standing) standing->asked = MailSource::Asked::yes;
   };
+  // Descriptors are given away once, so with them it is noticed before whether memiod has gone.
+  if (state_ == State::open && !fds.empty()) pump();
+  if (state_ == State::open)
+    if (auto room = check_room(text); !room) return answer(std::move(request), fail(std::move(room.error())));
   if (state_ == State::open && fds.empty()) {
     auto sent = channel_->send(text);
     if (sent) sent = channel_->flush();
@@ -48,20 +55,21 @@ void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, s
     }
     // memiod had gone before, and has not had all of it: it is asked on another connection.
     lose(std::move(sent.error()));
-  } else if (state_ == State::open) {
-    pump();  // descriptors are given away once, so this notices before whether memiod has gone
   }
   if (state_ == State::closed) core_.look_for_memiod();
   keep();
-  say(std::move(text), std::move(fds));
+  say(std::move(text), std::move(fds), id);
 }
 
-void Mail::tell(std::string_view method, JsonText parameters) { say(text_of(method, std::move(parameters)), {}); }
+void Mail::tell(std::string_view method, JsonText parameters) {
+  auto text = text_of(method, std::move(parameters));
+  if (state_ != State::open || check_room(text)) say(std::move(text), {});
+}
 
-void Mail::tell_if_open(std::string_view method, JsonText parameters, std::vector<UniqueFd> fds) noexcept {
+void Mail::tell_if_open(std::string_view method, JsonText parameters) noexcept {
   if (state_ == State::closed) return;
   try {
-    say(text_of(method, std::move(parameters)), std::move(fds));
+    say(text_of(method, std::move(parameters)), {});
   } catch (const std::exception& error) {
     lose(Error{Errc::disconnected, 0, error.what()});
   }
@@ -71,13 +79,43 @@ void Mail::cancel(std::uint64_t id) {
   if (requests_.contains(id)) tell_if_open(protocol::cancel_method, protocol::to_text(protocol::CancelParameters{id}));
 }
 
-void Mail::say(std::string text, std::vector<UniqueFd> fds) {
+Result<void> Mail::answer_call(const protocol::AnswerParameters& parameters, std::vector<UniqueFd> fds) {
+  if (state_ != State::open) return {};  // the call has ended with the connection
+  auto text = text_of(protocol::answer_method, protocol::to_text(parameters));
+  if (auto room = check_room(text); !room) return room;
+  calls_.erase(parameters.id);
+  say(std::move(text), std::move(fds));
+  return {};
+}
+
+void Mail::refuse_call(std::uint64_t number, std::string_view error, std::string message) noexcept {
+  constexpr std::size_t longest = 500;  // it may have a text of others in it, and always fits
+  if (message.size() > longest) message.resize(longest);
+  tell_if_open(protocol::answer_method, protocol::to_text(protocol::AnswerParameters{
+                                            .id = number, .error = std::string(error), .message = std::move(message)}));
+  calls_.erase(number);
+}
+
+Result<void> Mail::check_room(const std::string& text) const {
+  if (text.size() > message_bytes_)
+    return fail(Errc::message_too_large, "the message has " + std::to_string(text.size()) +
+                                             " bytes, and memiod reads at most " + std::to_string(message_bytes_) +
+                                             " (limits.messageBytes in memiod.conf); send large values as attachments");
+  if (channel_->queued_bytes() + text.size() >= client_limits.queued)
+    return fail(Errc::limit_exceeded, "memiod has not read what it was sent before, and more than " +
+                                          std::to_string(client_limits.queued) + " bytes would wait for it");
+  return {};
+}
+
+void Mail::say(std::string text, std::vector<UniqueFd> fds, std::uint64_t id) {
   if (state_ == State::closed) open();
   if (state_ != State::open) {
-    if (state_ == State::opening) outgoing_.push_back({std::move(text), std::move(fds)});
+    if (state_ == State::opening) outgoing_.push_back({id, std::move(text), std::move(fds)});
     return;
   }
-  if (auto sent = channel_->send(std::move(text), std::move(fds)); !sent) return lose(std::move(sent.error()));
+  // Whoever may not be refused comes back with another connection.
+  if (auto sent = channel_->send(std::move(text), std::move(fds)); !sent)
+    return lose(Error{Errc::disconnected, 0, std::move(sent.error().message)});
   if (auto flushed = channel_->flush(); !flushed) return lose(std::move(flushed.error()));
   update_interest();
 }
@@ -87,22 +125,29 @@ void Mail::open() {
   core_.open_mail();
 }
 
-void Mail::begin(UniqueFd socket) {
-  if (auto made = make_blocking(socket.get()); !made) return lose(std::move(made.error()));
-  channel_.emplace(std::move(socket), client_limits);
+void Mail::begin(Opened connection) {
+  if (auto made = make_blocking(connection.socket.get()); !made) return lose(std::move(made.error()));
+  channel_.emplace(std::move(connection.socket), client_limits);
+  ++opened_;
+  message_bytes_ = connection.message_bytes;
   wants_write_ = false;
   state_ = State::open;
   if (auto added = core_.poll_mail(channel_->fd(), EPOLLIN); !added) return lose(std::move(added.error()));
   say(text_of(protocol::receive_method, protocol::to_text(protocol::ReceiveParameters{}), true), {});
-  for (auto& [text, fds] : std::exchange(outgoing_, {}))
-    if (state_ == State::open) say(std::move(text), std::move(fds));
+  for (auto& [id, text, fds] : std::exchange(outgoing_, {})) {
+    if (state_ != State::open) return;
+    if (auto room = check_room(text); room)
+      say(std::move(text), std::move(fds));
+    else if (auto refused = requests_.extract(id))
+      answer(std::move(refused.mapped()), fail(std::move(room.error())));
+  }
 }
 
-void Mail::opened(Result<UniqueFd> socket) noexcept {
+void Mail::opened(Result<Opened> connection) noexcept {
   if (state_ != State::opening) return;
   try {
-    if (!socket) return lose(std::move(socket.error()));
-    begin(std::move(*socket));
+    if (!connection) return lose(std::move(connection.error()));
+    begin(std::move(*connection));
   } catch (const std::exception& error) {
     lose(Error{Errc::disconnected, 0, error.what()});
   }
@@ -115,6 +160,9 @@ void Mail::update_interest() noexcept {
 }
 
 Result<std::vector<UniqueFd>> Mail::fds_of(std::vector<Attachment> attachments) {
+  if (attachments.size() > most_fds)
+    return fail(Errc::limit_exceeded, "at most " + std::to_string(most_fds) + " attachments go with one value, not " +
+                                          std::to_string(attachments.size()));
   std::vector<UniqueFd> fds;
   for (auto& attachment : attachments) {
     auto& impl = *attachment.impl_;
@@ -208,6 +256,7 @@ void Mail::lose(Error reason) noexcept {
   if (state_ == State::closed) return;
   if (state_ == State::open) core_.stop_polling(channel_->fd());
   state_ = State::closed;
+  channel_.reset();  // or memiod would take the commands for handled
   wants_write_ = false;
   outgoing_.clear();
   core_.forget_mail_handles();
@@ -253,14 +302,16 @@ void Mail::make_ready(MailSource& source) noexcept {
 
 void Mail::pump(Wait wait) noexcept {
   if (state_ != State::open) return;
+  // What is taken may lose this connection, and even make another.
+  const auto is_this = [this, which = opened_] { return state_ == State::open && opened_ == which; };
   try {
     auto flushed = channel_->flush();
     // Once: whoever waits for the socket is told if there is more.
     auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
     if (!input) return lose(std::move(input.error()));
-    while (state_ == State::open && channel_->has_next())
+    while (is_this() && channel_->has_next())
       if (auto taken = take(*channel_->next()); !taken) return lose(std::move(taken.error()));
-    if (state_ != State::open) return;
+    if (!is_this()) return;
     if (*input == Channel::Input::end) return lose(Error{Errc::disconnected, 0, "memiod closed the connection"});
     if (!flushed) return lose(std::move(flushed.error()));
   } catch (const std::exception& error) {
@@ -289,12 +340,12 @@ Result<void> Mail::take(Frame frame) {
   auto reply = protocol::parse<protocol::ReceiveReply>(decoded->parameters);
   if (!reply) return fail(Errc::protocol_violation, "memiod sent a delivery with a wrong " + reply.error().message);
   auto attachments = open_attachments(*reply, std::move(frame.fds));
-  if (!attachments) return fail(std::move(attachments.error()));
+  if (!attachments && attachments.error().code == Errc::protocol_violation) return fail(std::move(attachments.error()));
   switch (reply->kind) {
     case protocol::DeliveryKind::ready: break;
-    case protocol::DeliveryKind::call: take_call(*reply, std::move(*attachments)); break;
+    case protocol::DeliveryKind::call: take_call(*reply, std::move(attachments)); break;
     case protocol::DeliveryKind::cancel: take_cancel(reply->id.value_or(0)); break;
-    case protocol::DeliveryKind::answer: take_answer(*reply, std::move(*attachments)); break;
+    case protocol::DeliveryKind::answer: take_answer(*reply, std::move(attachments)); break;
     case protocol::DeliveryKind::message: take_message(*reply); break;
   }
   return {};
@@ -303,38 +354,49 @@ Result<void> Mail::take(Frame frame) {
 Result<std::vector<Attachment>> Mail::open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds) {
   std::vector<Attachment> attachments;
   if (!reply.attachments) return attachments;
-  for (const auto& one : *reply.attachments) {
-    auto impl = std::make_unique<Attachment::Impl>();
-    if (one.region && one.handle) {
-      auto region = core_.make_region(*one.region, *one.handle, fds, false, ClientCore::Line::mail);
-      if (!region) return fail(std::move(region.error()));
-      impl->region.emplace(std::move(*region));
-    } else {
-      const auto place = one.file_descriptor.value_or(fds.size());
-      if (place >= fds.size() || !fds[place].valid()) return wrong("too few file descriptors");
-      impl->fd = std::move(fds[place]);
+  for (auto one = reply.attachments->begin(); one != reply.attachments->end(); ++one) {
+    auto attachment = open_attachment(*one, fds);
+    if (attachment) {
+      attachments.push_back(std::move(*attachment));
+      continue;
     }
-    attachments.push_back(Attachment(std::move(impl)));
+    // What is not opened any more is open in memiod.
+    for (++one; one != reply.attachments->end(); ++one)
+      if (one->handle) core_.close_handle(one->handle->id, ClientCore::Line::mail);
+    return fail(std::move(attachment.error()));
   }
   return attachments;
 }
 
-void Mail::take_call(protocol::ReceiveReply& reply, std::vector<Attachment> attachments) {
-  const auto found = handlers_.find(reply.name.value_or(""));
+Result<Attachment> Mail::open_attachment(const protocol::Attachment& attached, std::vector<UniqueFd>& fds) {
+  auto impl = std::make_unique<Attachment::Impl>();
+  if (attached.region && attached.handle) {
+    auto region = core_.make_region(*attached.region, *attached.handle, fds, false, ClientCore::Line::mail);
+    if (!region) return fail(std::move(region.error()));
+    impl->region.emplace(std::move(*region));
+  } else {
+    const auto place = attached.file_descriptor.value_or(fds.size());
+    if (place >= fds.size() || !fds[place].valid()) return wrong("too few file descriptors");
+    impl->fd = std::move(fds[place]);
+  }
+  return Attachment(std::move(impl));
+}
+
+void Mail::take_call(protocol::ReceiveReply& reply, Result<std::vector<Attachment>> attachments) {
   const auto number = reply.id.value_or(0);
+  if (!attachments)
+    return refuse_call(number, attachments.error().name(),
+                       "the handler cannot use what came with the call: " + attachments.error().text());
+  const auto found = handlers_.find(reply.name.value_or(""));
   auto call = std::make_shared<IncomingCall>();
   call->core = core_.weak_from_this();
   call->number = number;
   call->name = std::move(reply.name).value_or("");
   call->arguments = std::move(reply.value).value_or(JsonText{"null"}).text;
-  call->attachments = std::move(attachments);
-  if (found == handlers_.end() || found->second->ended) {
-    // It came while the handler went.
-    tell_if_open(protocol::answer_method,
-                 protocol::to_text(protocol::AnswerParameters{
-                     .id = number, .error = "Unanswered", .message = "nobody handles the command any more"}));
-    return;
-  }
+  call->attachments = std::move(*attachments);
+  // It came while the handler went.
+  if (found == handlers_.end() || found->second->ended)
+    return refuse_call(number, "Unanswered", "nobody handles the command any more");
   calls_.emplace(number, call);
   found->second->calls.push_back(std::move(call));
   make_ready(*found->second);
@@ -354,14 +416,19 @@ void Mail::take_cancel(std::uint64_t number) {
   core_.make_mail_ready(*handler->second);
 }
 
-void Mail::take_answer(protocol::ReceiveReply& reply, std::vector<Attachment> attachments) {
+void Mail::take_answer(protocol::ReceiveReply& reply, Result<std::vector<Attachment>> attachments) {
   const auto found = requests_.find(reply.id.value_or(0));
   if (found == requests_.end()) return;
   Request request = std::move(found->second);
   requests_.erase(found);
+  if (!attachments) {
+    auto& message = attachments.error().message;
+    message = "what came with the answer cannot be used: " + message;
+    return answer(std::move(request), fail(std::move(attachments.error())));
+  }
   if (!reply.error)
     return answer(std::move(request),
-                  Delivered{std::move(reply.value).value_or(JsonText{"null"}).text, std::move(attachments)});
+                  Delivered{std::move(reply.value).value_or(JsonText{"null"}).text, std::move(*attachments)});
   Error error{error_from_name(*reply.error), 0, std::move(reply.message).value_or("")};
   if (error.code == Errc::command_failed)
     error.rejection = std::make_shared<const Rejection>(

@@ -8,6 +8,9 @@
 // there is something to handle or to listen to. What is said before it is open waits in `outgoing_`, so nothing here
 // waits; blocking functions call step() until they have what they wait for. When it is lost, whatever was asked has
 // failed, and calls that came are cancelled.
+//
+// What somebody else sent and what memiod would not take never costs the connection, because all of the client's mail
+// goes over it: the first ends the one call that it belongs to, the second is refused before it is sent.
 
 #include <deque>
 #include <functional>
@@ -56,6 +59,7 @@ struct IncomingCall {
   std::vector<Attachment> attachments;
   bool cancelled = false;
   bool answered = false;
+  std::string refused{};  // why the last answer could not be sent
 };
 
 class Mail {
@@ -81,10 +85,14 @@ class Mail {
     ask(id, method, protocol::to_text(parameters), std::move(fds), {std::move(on_answer), when}, standing);
     return id;
   }
-  // Says something that has no answer.
+  // Says something that has no answer. Nobody hears of it if it cannot be said.
   void tell(std::string_view method, JsonText parameters);
   // The same, of something that has ended with the connection if there is none.
-  void tell_if_open(std::string_view method, JsonText parameters, std::vector<UniqueFd> fds = {}) noexcept;
+  void tell_if_open(std::string_view method, JsonText parameters) noexcept;
+  // Answers a call that came. Errors: those of check_room(); it is still to be answered then.
+  Result<void> answer_call(const protocol::AnswerParameters& parameters, std::vector<UniqueFd> fds);
+  // Rejects a call that came and that nobody answers, so that its caller does not wait.
+  void refuse_call(std::uint64_t number, std::string_view error, std::string message) noexcept;
   void cancel(std::uint64_t id);
 
   // A handler, or a listener, is there from now on, and is again after memiod was away. `on_answer` says how it went;
@@ -101,16 +109,18 @@ class Mail {
   Result<void> step(const Deadline& deadline);
   // The client's own connection has been made anew.
   void on_reconnected();
+  struct Opened {
+    UniqueFd socket;
+    std::uint64_t message_bytes = 0;  // the longest message that memiod reads there
+  };
   // There is a connection to receive on, or there is none to be had.
-  void opened(Result<UniqueFd> socket) noexcept;
-  // It is lost: if memiod only is gone, until it is back, otherwise for good.
+  void opened(Result<Opened> connection) noexcept;
+  // It is lost, and memiod is to have it back: if memiod only is gone, until it is back, otherwise for good.
   void lose(Error reason) noexcept;
-  // An answer was given to this call.
-  void forget(std::uint64_t number) noexcept { calls_.erase(number); }
   // Nobody will hand answers out any more.
   void forget_requests() noexcept { requests_.clear(); }
 
-  // Descriptors of attachments, to be sent. Error: misuse if one was taken.
+  // Descriptors of attachments, to be sent. Errors: limit_exceeded if there are too many; misuse if one was taken.
   static Result<std::vector<UniqueFd>> fds_of(std::vector<Attachment> attachments);
 
  private:
@@ -119,6 +129,7 @@ class Mail {
     When when = When::at_once;
   };
   struct Outgoing {
+    std::uint64_t id = 0;  // of the request; 0 if nobody waits for an answer
     std::string text;
     std::vector<UniqueFd> fds;
   };
@@ -129,23 +140,30 @@ class Mail {
   void open();
   // Handles and listens to everything again that is not being asked for already.
   void resume();
-  void begin(UniqueFd socket);
-  void say(std::string text, std::vector<UniqueFd> fds);
+  void begin(Opened connection);
+  // Whether memiod takes this message, on the connection that is open. Errors: message_too_large; limit_exceeded if
+  // memiod has too much to read already.
+  [[nodiscard]] Result<void> check_room(const std::string& text) const;
+  void say(std::string text, std::vector<UniqueFd> fds, std::uint64_t id = 0);
   void update_interest() noexcept;
   void answer(Request request, Result<Delivered> result);
   void ask_to_handle(const std::shared_ptr<CommandHandler::Impl>& handler, OnAnswer on_answer, When when);
   void ask_to_listen(const std::shared_ptr<Listener::Impl>& listener, OnAnswer on_answer, When when);
   Result<void> take(Frame frame);
-  void take_call(protocol::ReceiveReply& reply, std::vector<Attachment> attachments);
+  void take_call(protocol::ReceiveReply& reply, Result<std::vector<Attachment>> attachments);
   void take_cancel(std::uint64_t number);
-  void take_answer(protocol::ReceiveReply& reply, std::vector<Attachment> attachments);
+  void take_answer(protocol::ReceiveReply& reply, Result<std::vector<Attachment>> attachments);
   void take_message(protocol::ReceiveReply& reply);
+  // All of them, or none. Errors: protocol_violation if it is memiod that is wrong; otherwise they cannot be used here.
   Result<std::vector<Attachment>> open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds);
+  Result<Attachment> open_attachment(const protocol::Attachment& attached, std::vector<UniqueFd>& fds);
   void make_ready(MailSource& source) noexcept;
 
   ClientCore& core_;
   enum class State : std::uint8_t { closed, opening, open } state_ = State::closed;
-  std::optional<Channel> channel_;
+  std::optional<Channel> channel_;  // while it is open
+  std::uint64_t opened_ = 0;        // so many times by now
+  std::uint64_t message_bytes_ = 0;
   bool wants_write_ = false;
   std::deque<Outgoing> outgoing_;  // until it is open
   std::uint64_t last_id_ = 0;

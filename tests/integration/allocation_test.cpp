@@ -298,6 +298,36 @@ TEST_F(StreamAllocations, AreNotMadeByTheCApi) {
   memio_client_free(client);
 }
 
+// The text of a call or message is allocated when it is read from the socket. Being told of it is not.
+TEST(Allocations, AreNotMadeInBeingToldOfMail) {
+  Daemon daemon;
+  auto client = daemon.connect();
+  auto other = daemon.connect();
+  auto read_first = client.listen("t");
+  auto listener = client.listen("t", {1});
+  auto handler = client.handle("c", {2});
+  ASSERT_TRUE(read_first && listener && handler);
+  std::array<Event, 4> events;
+  unsigned count = 0;
+  for (int i = 0; i < rounds; ++i) {
+    other.call_async("c", "1", {}, [](const Result<CallAnswer>&) {});
+    ASSERT_TRUE(other.emit("t", "2"));
+    ASSERT_TRUE(read_first->wait(long_enough)) << "which reads the call, too";
+    std::size_t told = 0;
+    {
+      const Counting now;
+      told = client.dispatch(events);
+    }
+    count += allocations;
+    ASSERT_EQ(told, 2U);
+    ASSERT_TRUE(listener->next().value());
+    auto call = handler->next().value();
+    ASSERT_TRUE(call && call->answer("3"));
+    other.dispatch(events);
+  }
+  expect_none(count);
+}
+
 TEST(Allocations, AreNotMadeForEventsOfManyRegions) {
   Daemon daemon;
   auto client = daemon.connect();

@@ -211,30 +211,53 @@ TEST_F(Attack, OnewayCallsHaveNoAnswerEvenIfTheyFail) {
 }
 
 // memiod reads no more calls from it, so what waits is bounded. Nobody else waits, and nothing is lost.
-TEST_F(Attack, APeerThatDoesNotReadIsNotReadFrom) {
+class AttackByNotReading : public Attack {
+ protected:
+  AttackByNotReading()
+      : Attack(R"({"limits": {"user": {"messagesPerSecond": 1000000000},
+                                               "connection": {"messagesPerSecond": 1000000000}}})") {}
+
+  // Sends a call again and again, `enough` times at most, and then reads the answers.
+  void expect_not_to_be_read_from(RawConnection& raw, const std::string& call, std::size_t enough) {
+    std::size_t sent = 0;
+    const auto send_some = [&] {
+      const auto rest = std::string_view(call).substr(sent % call.size());
+      const auto n = ::send(raw.fd(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) sent += static_cast<std::size_t>(n);
+      return n > 0 && sent < enough * call.size();
+    };
+    // Each answer to the bystander is another turn for everybody.
+    for (int stuck = 0; stuck < 100; ++stuck) {
+      while (send_some()) stuck = 0;
+      ASSERT_TRUE(bystander_.list());
+    }
+    EXPECT_LT(sent, enough * call.size()) << "it was read from without end";
+    const auto calls = sent / call.size();
+    for (std::size_t i = 0; i < calls; ++i) ASSERT_EQ(raw.receive()->error, "") << i;
+    ASSERT_TRUE(raw.send(call.substr(sent % call.size())));
+    EXPECT_EQ(raw.receive()->error, "") << "it goes on as if nothing had been";
+  }
+};
+
+TEST_F(AttackByNotReading, ItsReplies) {
   RawConnection raw(daemon_.socket_path());
   // The answer is a hundred times as long as its call.
   const std::string call =
       std::string(R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.memio"}})") +
       '\0';
-  std::size_t sent = 0;
-  constexpr std::size_t enough = 10'000;  // calls
-  const auto send_some = [&] {
-    const auto rest = std::string_view(call).substr(sent % call.size());
-    const auto n = ::send(raw.fd(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n > 0) sent += static_cast<std::size_t>(n);
-    return n > 0 && sent < enough * call.size();
-  };
-  // Each answer to the bystander is another turn for everybody.
-  for (int stuck = 0; stuck < 100; ++stuck) {
-    while (send_some()) stuck = 0;
-    ASSERT_TRUE(bystander_.list());
+  expect_not_to_be_read_from(raw, call, 10'000);
+}
+
+// These wait in its mailbox.
+TEST_F(AttackByNotReading, ItsDeliveries) {
+  for (const auto* call : {R"({"method":"io.memio.Emit","oneway":true,"parameters":{"id":1,"topic":"t"}})",
+                           R"({"method":"io.memio.Emit","oneway":true,"parameters":{"id":1,"topic":"/"}})",
+                           R"({"method":"io.memio.Invoke","oneway":true,"parameters":{"id":1,"name":"none"}})",
+                           R"({"method":"io.memio.Unlisten","oneway":true,"parameters":{"id":1,"pattern":"t"}})"}) {
+    RawConnection raw(daemon_.socket_path());
+    ASSERT_EQ(raw.ask(R"({"method":"io.memio.Receive","more":true})")->error, "");
+    expect_not_to_be_read_from(raw, std::string(call) + '\0', 30'000);
   }
-  EXPECT_LT(sent, enough * call.size()) << "it was read from without end";
-  const auto calls = sent / call.size();
-  for (std::size_t i = 0; i < calls; ++i) ASSERT_EQ(raw.receive()->error, "") << i;
-  ASSERT_TRUE(raw.send(call.substr(sent % call.size())));
-  EXPECT_EQ(raw.receive()->error, "") << "it goes on as if nothing had been";
 }
 
 TEST_F(Attack, ConnectionsUpToTheLimitAndBeyond) {

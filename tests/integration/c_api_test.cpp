@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // memio.h and memio-glib.h, through the shared libraries as other programs use them.
 
+#include <fcntl.h>
 #include <glib.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 
 #include "memio-glib.h"
 #include "memio.h"
@@ -132,6 +134,117 @@ TEST_F(CApi, CommandsAreCalledHandledAndRejected) {
   memio_client_free(other);
 }
 
+class CApiCommands : public CApi {
+ protected:
+  memio_client* other_ = nullptr;
+  memio_handler* handler_ = nullptr;
+
+  void SetUp() override {
+    CApi::SetUp();
+    ASSERT_EQ(memio_connect(daemon_.socket_path().c_str(), &other_), MEMIO_OK) << memio_error_message();
+    ASSERT_EQ(memio_handle(other_, "c", 7, &handler_), MEMIO_OK) << memio_error_message();
+    // The client receives from now on, so that what it begins is on its way at once.
+    ASSERT_EQ(memio_emit(client_, "t", nullptr), MEMIO_OK) << memio_error_message();
+  }
+  void TearDown() override {
+    memio_handler_free(handler_);
+    memio_client_free(other_);
+    CApi::TearDown();
+  }
+  static void expect_event(memio_client* client, memio_event_kind kind, std::uint64_t token) {
+    memio_event event{};
+    ASSERT_EQ(memio_wait(client, &event, 1, 20'000), 1);
+    EXPECT_EQ(event.kind, kind);
+    EXPECT_EQ(event.token, token);
+  }
+};
+
+TEST_F(CApiCommands, ACallWaitsForItsAnswerAndDescriptorsGoAlong) {
+  // Answers with the descriptor that came.
+  std::thread answering([&] {
+    memio_incoming* call = nullptr;
+    ASSERT_EQ(memio_handler_wait(handler_, 20'000, &call), 1) << memio_error_message();
+    EXPECT_STREQ(memio_incoming_arguments(call), "{\"$descriptor\":0}");
+    auto* came = memio_incoming_attachments(call);
+    EXPECT_EQ(memio_attachments_length(came), 1U);
+    EXPECT_EQ(memio_attachments_is_region(came, 0), 0);
+    int fd = -1;
+    EXPECT_EQ(memio_attachments_take_fd(came, 0, &fd), MEMIO_OK) << memio_error_message();
+    EXPECT_EQ(memio_attachments_take_fd(came, 0, &fd), MEMIO_MISUSE) << "once";
+    memio_attachments* back = nullptr;
+    EXPECT_EQ(memio_attachments_new(&back), MEMIO_OK);
+    EXPECT_EQ(memio_attachments_add_fd(back, fd), MEMIO_OK);
+    EXPECT_EQ(memio_incoming_answer(call, "[{\"$descriptor\":0}]", back), MEMIO_OK) << memio_error_message();
+    memio_attachments_free(back);
+    memio_incoming_free(call);
+  });
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  memio_attachments* attached = nullptr;
+  ASSERT_EQ(memio_attachments_new(&attached), MEMIO_OK);
+  ASSERT_EQ(memio_attachments_add_fd(attached, ends[1]), MEMIO_OK);
+  memio_answer* answer = nullptr;
+  ASSERT_EQ(memio_call(client_, "c", "{\"$descriptor\":0}", 20'000, attached, &answer), MEMIO_OK)
+      << memio_error_message();
+  answering.join();
+  EXPECT_STREQ(memio_answer_result(answer), "[{\"$descriptor\":0}]");
+  auto* came = memio_answer_attachments(answer);
+  ASSERT_EQ(memio_attachments_length(came), 1U);
+  int fd = -1;
+  ASSERT_EQ(memio_attachments_take_fd(came, 0, &fd), MEMIO_OK) << memio_error_message();
+  char read[4] = {};
+  EXPECT_EQ(::write(fd, "xyz", 3), 3);
+  EXPECT_EQ(::read(ends[0], read, 3), 3);
+  EXPECT_STREQ(read, "xyz") << "it is the same pipe";
+  ::close(fd);
+  ::close(ends[0]);
+  memio_answer_free(answer);
+  memio_attachments_free(attached);
+}
+
+TEST_F(CApiCommands, ACallEndsWhenItsTimeIsOver) {
+  memio_answer* answer = nullptr;
+  EXPECT_EQ(memio_call(client_, "c", nullptr, 10, nullptr, &answer), MEMIO_CALL_TIMED_OUT);
+  EXPECT_STREQ(memio_error_name(), "io.memio.CallTimedOut");
+  memio_pending* pending = nullptr;
+  ASSERT_EQ(memio_call_begin(client_, "c", nullptr, 10, nullptr, 5, &pending), MEMIO_OK);
+  expect_event(client_, MEMIO_CALL_ANSWERED, 5);
+  EXPECT_EQ(memio_pending_take(pending, &answer), MEMIO_CALL_TIMED_OUT);
+  memio_pending_free(pending);
+}
+
+TEST_F(CApiCommands, ACallIsCancelledWhileItsHandlerHasIt) {
+  memio_pending* pending = nullptr;
+  ASSERT_EQ(memio_call_begin(client_, "c", "1", -1, nullptr, 5, &pending), MEMIO_OK);
+  expect_event(other_, MEMIO_CALL_ARRIVED, 7);
+  memio_incoming* call = nullptr;
+  ASSERT_EQ(memio_handler_next(handler_, &call), 1);
+  EXPECT_EQ(memio_incoming_cancelled(call), 0);
+  memio_pending_cancel(pending);
+  expect_event(other_, MEMIO_CALL_CANCELLED_EVENT, 7);
+  EXPECT_EQ(memio_incoming_cancelled(call), 1);
+  EXPECT_EQ(memio_incoming_answer(call, "2", nullptr), MEMIO_OK) << "which is dropped";
+  memio_incoming_free(call);
+  expect_event(client_, MEMIO_CALL_ANSWERED, 5);
+  memio_answer* answer = nullptr;
+  EXPECT_EQ(memio_pending_take(pending, &answer), MEMIO_CALL_CANCELLED);
+  EXPECT_STREQ(memio_error_name(), "io.memio.CallCancelled");
+  memio_pending_free(pending);
+}
+
+TEST_F(CApiCommands, WhatMemiodWouldNotTakeIsRefused) {
+  memio_attachments* attached = nullptr;
+  ASSERT_EQ(memio_attachments_new(&attached), MEMIO_OK);
+  for (int i = 0; i < 17; ++i) ASSERT_EQ(memio_attachments_add_bytes(attached, "x", 1), MEMIO_OK);
+  memio_answer* answer = nullptr;
+  EXPECT_EQ(memio_call(client_, "c", nullptr, -1, attached, &answer), MEMIO_LIMIT_EXCEEDED);
+  const std::string long_value = '"' + std::string(std::size_t{1} << 20, 'x') + '"';
+  EXPECT_EQ(memio_call(client_, "c", long_value.c_str(), -1, nullptr, &answer), MEMIO_PROTOCOL);
+  EXPECT_STREQ(memio_error_name(), "io.memio.MessageTooLarge");
+  EXPECT_EQ(memio_emit(client_, "t", nullptr), MEMIO_OK) << "it goes on";
+  memio_attachments_free(attached);
+}
+
 TEST_F(CApi, MessagesAreListenedTo) {
   memio_listener* listener = nullptr;
   ASSERT_EQ(memio_listen(client_, "a/*", 9, &listener), MEMIO_OK) << memio_error_message();
@@ -220,6 +333,31 @@ TEST_F(CApi, AGivenAwayConnectionWorks) {
   EXPECT_EQ(memio_open(other, "c", MEMIO_READ, &region), MEMIO_OK);
   memio_region_free(region);
   memio_client_free(other);
+}
+
+TEST_F(CApi, AGivenAwayConnectionMayBeNarrower) {
+  const memio_grant grants[] = {{"c", MEMIO_RIGHT_READ}, {"page/**", MEMIO_RIGHT_HANDLE | MEMIO_RIGHT_LISTEN}};
+  int socket = -1;
+  ASSERT_EQ(memio_open_scoped_connection(client_, grants, 2, &socket), MEMIO_OK) << memio_error_message();
+  memio_client* other = nullptr;
+  ASSERT_EQ(memio_adopt(socket, &other), MEMIO_OK);
+  memio_region* region = nullptr;
+  EXPECT_EQ(memio_open(other, "c", MEMIO_WRITE, &region), MEMIO_PERMISSION_DENIED);
+  EXPECT_EQ(memio_open(other, "c", MEMIO_READ, &region), MEMIO_OK);
+  memio_handler* handler = nullptr;
+  EXPECT_EQ(memio_handle(other, "c", 1, &handler), MEMIO_PERMISSION_DENIED);
+  EXPECT_EQ(memio_handle(other, "page/c", 1, &handler), MEMIO_OK);
+  EXPECT_EQ(memio_emit(other, "page/t", nullptr), MEMIO_PERMISSION_DENIED);
+  memio_handler_free(handler);
+  memio_region_free(region);
+  memio_client_free(other);
+
+  ASSERT_EQ(memio_open_scoped_connection(client_, nullptr, 0, &socket), MEMIO_OK) << memio_error_message();
+  ASSERT_EQ(memio_adopt(socket, &other), MEMIO_OK);
+  EXPECT_EQ(memio_open(other, "c", MEMIO_READ, &region), MEMIO_NO_SUCH_REGION);
+  memio_client_free(other);
+  const memio_grant unknown{"c", MEMIO_RIGHT_LISTEN << 1};
+  EXPECT_EQ(memio_open_scoped_connection(client_, &unknown, 1, &socket), MEMIO_MISUSE);
 }
 
 TEST_F(CApi, AGMainLoopDispatchesTheClient) {

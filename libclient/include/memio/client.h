@@ -152,7 +152,9 @@ class MEMIO_API Client {
   // Calls a command (memio/command.h) and waits for the answer, however long that takes if there is no timeout: a
   // client that handles a command itself must not wait for it. `arguments` is JSON. Errors: no_such_command,
   // command_failed (Error::rejection says what the handler said), handler_gone, call_timed_out, limit_exceeded,
-  // disconnected; invalid_parameter if the text is no JSON; misuse of an attachment.
+  // disconnected; invalid_parameter if the text is no JSON, or more than 30 deep; message_too_large if it is longer
+  // than memiod reads (1 MiB; messageBytes in memiod.conf); misuse of an attachment; what is wrong with a region that
+  // came with the answer, such as corrupt.
   Result<CallAnswer> call(std::string_view name, std::string_view arguments = "null", CallOptions options = {});
   // The same without waiting, as many at a time as one likes; also call_cancelled.
   PendingCall call_async(std::string_view name, std::string_view arguments, CallOptions options, Done<CallAnswer> done);
@@ -161,7 +163,8 @@ class MEMIO_API Client {
   void handle_async(std::string_view name, Token token, Done<CommandHandler> done);
 
   // Sends a message to all who listen to the topic; nobody's slowness delays it. `payload` is JSON. Waits only until
-  // memiod has it. Errors: invalid_name, permission_denied, disconnected; invalid_parameter if the text is no JSON.
+  // memiod has it. Errors: invalid_name, permission_denied, disconnected; invalid_parameter, message_too_large and
+  // limit_exceeded as for call().
   Result<void> emit(std::string_view topic, std::string_view payload = "null");
   void emit_async(std::string_view topic, std::string_view payload, Done<void> done = {});
   // Listens to the topics that match a pattern from now on. Errors: invalid_pattern, limit_exceeded.

@@ -97,7 +97,8 @@ class MEMIO_API PendingCall {
 };
 
 // A call that came, to be answered once, at any time. One that is dropped without an answer is rejected as
-// "Unanswered".
+// "Unanswered". One that brings a region that cannot be opened here is rejected with the reason, and no handler sees
+// it.
 class MEMIO_API CommandCall {
  public:
   CommandCall(CommandCall&&) noexcept;
@@ -115,9 +116,11 @@ class MEMIO_API CommandCall {
   // away. Client::dispatch() tells of it (call_cancelled). An answer is then dropped.
   [[nodiscard]] bool cancelled() const noexcept;
 
-  // Errors: misuse if it is answered already; invalid_parameter if the text is no JSON; disconnected.
+  // Errors: misuse if it is answered already; disconnected. As for Client::call(): invalid_parameter,
+  // message_too_large, limit_exceeded; after these it is not answered yet, and can be in another way.
   Result<void> answer(std::string_view result = "null", std::vector<Attachment> attachments = {});
-  // The caller gets command_failed, with this name and these details (JSON; empty: none) in Error::rejection.
+  // The caller gets command_failed, with this name and these details (JSON; empty: none) in Error::rejection. Errors:
+  // those of answer().
   Result<void> reject(std::string_view error, std::string_view message, std::string_view details = {});
 
  private:

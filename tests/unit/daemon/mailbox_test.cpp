@@ -77,6 +77,22 @@ TEST(Mailbox, LosesMessagesForWhichItsQuotaLeavesNoRoom) {
   EXPECT_EQ(told.front(), "message t 8 lost 8");
 }
 
+TEST(Mailbox, CountsTheAnswersThatNobodyIsChargedFor) {
+  TestMailbox box;
+  Mailbox& mailbox = box;
+  box->post(call(1));
+  box->post({.kind = DeliveryKind::ready});
+  box->post({.kind = DeliveryKind::answer, .id = 1, .call = *mailbox.account().charge(Resource::calls)});
+  EXPECT_EQ(box->uncharged_bytes(), 0U);
+  box->post({.kind = DeliveryKind::answer, .id = 2});
+  const auto one = box->uncharged_bytes();
+  EXPECT_GT(one, 0U);
+  box->post({.kind = DeliveryKind::answer, .id = 3, .error = Error{Errc::misuse, 0, std::string(1000, 'x')}});
+  EXPECT_EQ(box->uncharged_bytes(), 2 * one + 1000);
+  EXPECT_EQ(box.take().size(), 5U);
+  EXPECT_EQ(box->uncharged_bytes(), 0U);
+}
+
 TEST(Mailbox, TakesACallBackThatHasNotBeenTold) {
   TestMailbox box;
   box->post(call(1));
