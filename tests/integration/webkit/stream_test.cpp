@@ -136,6 +136,35 @@ TEST_F(Streams, APageThatGivesUpSaysWhy) {
   }
 }
 
+TEST_F(Streams, APageGivesUpThoughTheReaderTakesNothing) {
+  for (const std::string way :
+       {"const to = stream.writable.getWriter(); const acted = to.write(all(20 * 2 ** 20)); acted.catch(() => {});"
+        "await full(); await to.abort('changed my mind'); return await acted.catch(e => e.name);",
+        "const {signal} = controller; signal.onabort = () => stream.abort(signal.reason);"
+        "const acted = new Blob([all(20 * 2 ** 20)]).stream().pipeTo(stream.writable, {signal}); acted.catch(() => {});"
+        "await full(); controller.abort(new Error('changed my mind'));"
+        "await acted.catch(() => {}); return await stream.closed.catch(e => e.name);"}) {
+    Browser browser(memio_.get());
+    ASSERT_TRUE(browser.load_html());
+    auto peer = start_peer({"create", "read", "t/s"});
+    ASSERT_EQ(peer.line(), "ready");
+    ASSERT_EQ(::kill(peer.pid(), SIGSTOP), 0);
+    ASSERT_EQ(join(browser, "{access: 'write'}"), 1);
+    EXPECT_EQ(browser.run(R"js(
+      const controller = new AbortController();
+      const full = async () => {
+        while (stream.written < stream.buffers * stream.chunkSize) await new Promise(resolve => setTimeout(resolve));
+      };)js" + way),
+              "io.memio.client.Aborted")
+        << way;
+    ASSERT_EQ(::kill(peer.pid(), SIGCONT), 0);
+    const Json result = peer.result();
+    EXPECT_EQ(result.value("error", ""), "io.memio.client.Aborted") << result;
+    EXPECT_NE(result.value("message", "").find("changed my mind"), std::string::npos) << result;
+    EXPECT_TRUE(nothing_left());
+  }
+}
+
 TEST_F(Streams, ANativeProgramLearnsThatTheDocumentHasGone) {
   Pages pages;
   GError* error = nullptr;

@@ -98,12 +98,16 @@ export class Calls {
       };
       signal.addEventListener('abort', abort, { once: true });
     });
+    let result: CallResult;
     try {
-      return this.#unpack(await Promise.race([answer, aborted]));
+      result = await Promise.race([answer, aborted]);
+    } catch (error) {
+      answer.then(({ attachments }) => this.#drop(attachments)).catch(() => {}); // nobody waits for what comes after an abort
+      throw error;
     } finally {
       signal.removeEventListener('abort', abort);
-      answer.catch(() => {}); // nobody waits for what comes after an abort
     }
+    return this.#unpack(result);
   }
 
   async handle(name: string, run: CommandFunction): Promise<() => void> {
@@ -134,7 +138,10 @@ export class Calls {
   /** A call came. */
   called(number: number, call: number, json: string, attachments: readonly IncomingAttachment[]): void {
     const handling = this.#handlers.get(number);
-    if (handling === undefined) return this.#native.reject(call, 'Unanswered', 'The page handles this command no longer.', undefined);
+    if (handling === undefined) {
+      this.#drop(attachments);
+      return this.#native.reject(call, 'Unanswered', 'The page handles this command no longer.', undefined);
+    }
     void this.#answer(handling, call, { json, attachments });
   }
 
@@ -223,8 +230,20 @@ export class Calls {
     return new Bytes(attachment); // what the extension has filled is pinned, and could not be sent to a worker
   }
 
+  /** Closes the regions that nobody gets. */
+  #drop(attachments: readonly IncomingAttachment[]): void {
+    for (const each of attachments) if (each !== null && 'handle' in each) this.#native.close(each.handle);
+  }
+
   #unpack({ json, attachments }: CallResult): unknown {
-    return unpack(json, attachments.map((each) => this.#take(each)));
+    const taken: unknown[] = [];
+    try {
+      for (const each of attachments) taken.push(this.#take(each));
+    } catch (error) {
+      this.#drop(attachments.slice(taken.length + 1)); // the one that failed is closed
+      throw error;
+    }
+    return unpack(json, taken);
   }
 }
 

@@ -22,7 +22,8 @@ export class StreamWriter extends StreamEnd<RingWriter> {
 
   /**
    * As a WritableStream of bytes in chunks of any size. What it takes is put in at once, so backpressure is the reader's pace; `close()`
-   * waits until the reader has done with all of it; `abort()` gives up.
+   * waits until the reader has done with all of it; `abort()` gives up at once. A `signal` of `pipeTo()` waits, as the web's standard says, until
+   * the chunk on its way is in; to give up though the reader takes nothing, have it call this object's `abort()`.
    */
   get writable(): WritableStream<StreamSource> {
     return (this.#writable ??= this.#makeWritable());
@@ -110,6 +111,8 @@ export class StreamWriter extends StreamEnd<RingWriter> {
     return new Writable<StreamSource>({
       start: (controller) => {
         this.#controller = controller;
+        // The sink's abort() waits for the chunk that is on its way, which may wait for the reader.
+        controller.signal.addEventListener('abort', () => this.abort(controller.signal.reason));
         this.#lookSoon();
       },
       write: async (chunk) => {

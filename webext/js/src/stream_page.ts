@@ -94,7 +94,7 @@ export class Streams {
       if (ring.info.sequence === 0) await this.#published(ring);
       const host = new PageHost(this.#native, name, access === 'write', ring);
       const geometry = host.read();
-      const buffers = await Promise.all(namesOf(name, geometry.buffers).map((each) => open(each, access)));
+      const buffers = await allOf(namesOf(name, geometry.buffers).map((each) => open(each, access)));
       if (buffers.some(({ info }) => info.capacity < geometry.chunkSize)) throw corrupt('its buffers are smaller than it says');
       host.join(geometry, buffers);
       return host;
@@ -107,7 +107,7 @@ export class Streams {
     const geometry = { chunkSize, buffers, totalLength };
     checkGeometry(geometry);
     return this.#open(name, async (_open, create) => {
-      const made = await Promise.all(namesOf(name, buffers).map((each) => create(each, chunkSize)));
+      const made = await allOf(namesOf(name, buffers).map((each) => create(each, chunkSize)));
       const host = new PageHost(this.#native, name, access === 'write', await create(`${name}__ctrl`, ringSize(buffers)));
       host.publish(geometry, made);
       return host;
@@ -171,6 +171,12 @@ export class Streams {
       setTimeout(() => reject(late), patience);
     });
   }
+}
+
+/** Promise.all(), but it fails only when nothing is on its way any more that would have to be undone. */
+async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 function namesOf(name: string, buffers: number): string[] {

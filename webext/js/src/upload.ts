@@ -36,7 +36,7 @@ export async function pour(file: Blob, stream: StreamWriter): Promise<void> {
   await stream.finish();
 }
 
-/** Sends a file through the stream of that name; false if there is none. */
+/** Sends a file through the stream of that name; false if there is none. However it fails, the reader learns of it. */
 export async function upload(memio: Memio, name: string, file: Blob, options: UploadOptions = {}): Promise<boolean> {
   const stream = await memio.stream(name, { access: 'write' }).catch((error: Error) => {
     if (error.name === 'io.memio.NoSuchRegion') return undefined;
@@ -48,7 +48,10 @@ export async function upload(memio: Memio, name: string, file: Blob, options: Up
 }
 
 async function uploadThrough(stream: StreamWriter, file: Blob, { signal, onProgress }: UploadOptions): Promise<void> {
-  signal?.throwIfAborted();
+  if (signal?.aborted) {
+    stream.abort(signal.reason);
+    signal.throwIfAborted();
+  }
   const abort = (): void => stream.abort(signal?.reason);
   signal?.addEventListener('abort', abort);
   if (onProgress !== undefined) stream.addEventListener('progress', () => onProgress(stream.taken, file.size));

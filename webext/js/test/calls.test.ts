@@ -19,7 +19,7 @@ class Desk {
 
   constructor() {
     const native: Native = Object.assign(new FakeNative(new FakeRegion()));
-    for (const name of ['call', 'cancelCall', 'handle', 'unhandle', 'answer', 'reject', 'emit', 'listen', 'unlisten'] as const)
+    for (const name of ['call', 'cancelCall', 'handle', 'unhandle', 'answer', 'reject', 'emit', 'listen', 'unlisten', 'close'] as const)
       Object.assign(native, { [name]: (...given: unknown[]) => void this.said.push([name, ...given]) });
     this.calls = new Calls(native, {
       ask: <T>(send: (request: number) => void) =>
@@ -29,7 +29,10 @@ class Desk {
           send(n);
         }),
       number: () => 100 + ++this.#last,
-      adopt: ({ handle }: Opened) => `region ${handle}` as never,
+      adopt: ({ handle }: Opened) => {
+        if (handle === 13) throw new MemioError('io.memio.OutOfResources', 'no');
+        return `region ${handle}` as never;
+      },
     });
   }
 
@@ -101,6 +104,43 @@ describe('invoking', () => {
     expect(await answered).toBe(2);
     late.abort();
     expect(desk.said.length).toBe(3);
+  });
+});
+
+describe('regions that nobody gets', () => {
+  const attachments = [new Uint8Array(1), { handle: 4 } as Opened, null, { handle: 5 } as Opened];
+  const closed = [['close', 4], ['close', 5]];
+
+  it('are closed if the answer comes after an abort', async () => {
+    const controller = new AbortController();
+    const result = desk.calls.invoke('x', 1, { signal: controller.signal });
+    controller.abort(new Error('never mind'));
+    desk.settle({ json: '[{"$region":1}]', attachments });
+    await expect(result).rejects.toThrow('never mind');
+    await settled();
+    expect(desk.said.slice(1)).toEqual([['cancelCall', 1], ...closed]);
+  });
+
+  it('are theirs if the answer came just before', async () => {
+    const controller = new AbortController();
+    const result = desk.calls.invoke('x', 1, { signal: controller.signal });
+    desk.settle({ json: '{"$region":1}', attachments });
+    controller.abort(new Error('never mind'));
+    expect(await result).toBe('region 4');
+    await settled();
+    expect(desk.said.slice(1)).toEqual([['cancelCall', 1]]);
+  });
+
+  it('are closed if a call comes when it is handled no longer', () => {
+    desk.calls.called(99, 7, 'null', attachments);
+    expect(desk.said.map(([what, id]) => [what, id])).toEqual([...closed, ['reject', 7]]);
+  });
+
+  it('are closed if one before them cannot be had', async () => {
+    const result = nameOf(desk.calls.invoke('x', 1));
+    desk.settle({ json: 'null', attachments: [{ handle: 13 } as Opened, ...attachments] });
+    expect(await result).toBe('io.memio.OutOfResources');
+    expect(desk.said.slice(1)).toEqual(closed);
   });
 });
 

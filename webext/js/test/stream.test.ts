@@ -137,6 +137,35 @@ describe('a stream', () => {
     reader.cancel();
   });
 
+  it('is given up at once though the reader takes nothing', async () => {
+    for (const act of [
+      (to: WritableStreamDefaultWriter<ArrayBuffer>) => to.write(new ArrayBuffer(100)),
+      (to: WritableStreamDefaultWriter<ArrayBuffer>) => to.write(new ArrayBuffer(8)).then(() => to.close()),
+    ]) {
+      const { writer, reader } = new FakePipe({ buffers: 2, chunkSize: 4 });
+      const to = writer.writable.getWriter();
+      const acted = nameOf(act(to));
+      await settled(); // it waits for the reader now
+      void to.abort('changed my mind').catch(() => {});
+      expect([await acted, await nameOf(writer.closed)]).toEqual([aborted, aborted]);
+      for (let i = 0; i < 2; ++i) await reader.next();
+      await expect(reader.next()).rejects.toThrow(/changed my mind/);
+    }
+  });
+
+  it('ends what is piped into it when it is given up itself', async () => {
+    const { writer, reader } = new FakePipe({ buffers: 2, chunkSize: 4 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    signal.addEventListener('abort', () => writer.abort(signal.reason));
+    const piped = new Blob([new ArrayBuffer(100)]).stream().pipeTo(writer.writable, { signal });
+    await settled();
+    controller.abort(new Error('changed my mind'));
+    await expect(piped).rejects.toThrow('changed my mind');
+    for (let i = 0; i < 2; ++i) await reader.next();
+    await expect(reader.next()).rejects.toThrow(/changed my mind/);
+  });
+
   it('tells the writer at once why the reader has given up', async () => {
     for (const give of [(r: StreamReader) => r.cancel(new Error('full')), (r: StreamReader) => void r.readable.cancel('full')]) {
       const { writer, reader } = new FakePipe({ buffers: 2, chunkSize: 4 });

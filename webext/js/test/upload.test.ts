@@ -57,6 +57,13 @@ describe('an upload', () => {
     await expect(sizesOf(pipe)).rejects.toThrow('never mind');
   });
 
+  it('tells the reader even if its signal was aborted before', async () => {
+    const pipe = new FakePipe();
+    const signal = AbortSignal.abort(new Error('never mind'));
+    await expect(upload(memioOf(pipe), 's', new Blob([new Uint8Array(100)]), { signal })).rejects.toThrow('never mind');
+    await expect(sizesOf(pipe)).rejects.toThrow('never mind');
+  });
+
   it('is none where there is no such stream, and fails where there is one that cannot be had', async () => {
     const refusing = (name: string) => ({ stream: () => Promise.reject(new MemioError(name, 'no')) }) as unknown as Memio;
     expect(await upload(refusing('io.memio.NoSuchRegion'), 's', new Blob([]))).toBe(false);

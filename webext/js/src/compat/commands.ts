@@ -103,8 +103,9 @@ export class Commands {
       try {
         if (length > target.info.capacity)
           throw new MemioError('io.memio.client.PayloadTooLarge', `${length} bytes are more than ${region} can hold: ${target.info.capacity}.`);
+        const place = target.begin(length); // before there is a stream, which would wait for nobody if another is writing
         const stream = await this.#memio.stream(region, { access: 'read', create: geometry });
-        const done = fill(target, stream, length, label).finally(() => target.close());
+        const done = fill(target, place, stream, label).finally(() => target.close());
         done.catch(() => {}); // stop_upload_stream tells
         this.#streams.set(region, done);
       } catch (error) {
@@ -148,9 +149,9 @@ export class Commands {
   }
 }
 
-/** Fills a region from a stream of just so many bytes, and publishes it. */
-async function fill(region: Region, stream: StreamReader, length: number, version: number): Promise<void> {
-  const place = region.begin(length);
+/** Fills what a region's begin() gave from a stream of just so many bytes, and publishes it. */
+async function fill(region: Region, place: Uint8Array, stream: StreamReader, version: number): Promise<void> {
+  const { length } = place;
   try {
     for await (const { data, offset } of stream) {
       if (offset + data.length > length) throw misuse(`More came than the ${length} bytes that were said, for ${region.name}.`);
