@@ -101,7 +101,6 @@ std::size_t to_c(std::span<const memio::Event> from, memio_event* to) {
   return from.size();
 }
 
-// Adds calls that were answered, as far as there is room.
 // In the order of enum memio_right.
 constexpr std::array c_rights = {memio::Right::read,   memio::Right::write, memio::Right::create,
                                  memio::Right::remove, memio::Right::watch, memio::Right::invoke,
@@ -114,6 +113,7 @@ int give_socket(Result<memio::UniqueFd> from, int* socket) {
   return MEMIO_OK;
 }
 
+// Adds calls that were answered, as far as there is room.
 std::size_t add_answered(memio_client& client, memio_event* events, std::size_t told, std::size_t capacity) {
   for (; told < capacity && !client.answered.empty(); ++told) {
     events[told] = {client.answered.front(), MEMIO_CALL_ANSWERED};
