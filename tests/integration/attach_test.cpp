@@ -39,6 +39,12 @@ TEST_F(Attach, ACellCanBeClaimedOnce) {
     EXPECT_EQ(attach({{"cell", cell}}, shown_.fds()).error, "io.memio.NotTheRegion") << cell;
 }
 
+TEST_F(Attach, AClaimThatFailsLeavesNothingBehind) {
+  EXPECT_EQ(attach({{"cell", 0}, {"lifetime", "persistent"}}, shown_.fds()).error, "io.memio.NotTheRegion");
+  EXPECT_TRUE(daemon_.connect().list()->empty());
+  EXPECT_EQ(attach({}, shown_.fds()).error, "");
+}
+
 TEST_F(Attach, OtherMemoryUnderAKnownNameIsRefused) {
   EXPECT_EQ(attach({}, shown_.fds()).error, "");
   const auto other = make_memfd(shown_.geometry.total_size(), true);

@@ -11,6 +11,7 @@
 #include "support/charges.h"
 #include "support/daemon.h"
 #include "support/raw_connection.h"
+#include "support/shown_region.h"
 
 namespace memio::test {
 namespace {
@@ -80,6 +81,22 @@ TEST_F(Quota, RegionsOfAConnection) {
   expect_limit(client_.create("more", {.capacity = 16}), "limits.connection.regions");
   regions.erase(regions.begin());
   EXPECT_TRUE(client_.create("more", {.capacity = 16}));
+}
+
+TEST_F(Quota, RegionsThatAScopedConnectionShowsAreItsOwn) {
+  RawConnection scoped(std::move(*client_.open_connection(std::vector<Grant>{{"page/*", {Right::create}}})));
+  const std::vector<ShownRegion> shown(3);
+  const auto attach = [&](std::size_t number) {
+    const auto call = ShownRegion::call(
+        {{"name", "page/" + std::to_string(number)}, {"lifetime", "persistent"}, {"creator", false}});
+    return scoped.ask(call, shown.at(number).fds()).value();
+  };
+  EXPECT_EQ(attach(0).error, "");
+  EXPECT_EQ(attach(1).error, "");
+  const auto refused = attach(2);
+  EXPECT_EQ(refused.error, "io.memio.LimitExceeded");
+  EXPECT_THAT(refused.parameters.dump(), HasSubstr("limits.scoped.regions"));
+  EXPECT_EQ(client_.list()->size(), 2U);
 }
 
 TEST_F(Quota, RegionsOfAUser) {
