@@ -98,9 +98,15 @@ JsValue DocumentSession::call(JSCContext*, const Arguments& arguments) {
   constexpr std::uint64_t longest = std::uint64_t{1} << 40;
   if (const auto timeout = arguments.number(3))
     options->timeout = std::chrono::milliseconds(std::min(*timeout, longest));
+  pending_calls_[request].reset();
   with_link([this, request, name = std::move(*name), json = arguments.string(2).value_or("null"),
              options](Result<std::shared_ptr<Link>> link) {
-    if (!link) return answer(request, fail(std::move(link.error())));
+    const auto pending = pending_calls_.find(request);
+    if (pending == pending_calls_.end()) return;  // cancel_call() was faster
+    if (!link) {
+      pending_calls_.erase(pending);
+      return answer(request, fail(std::move(link.error())));
+    }
     auto done = [weak = weak_from_this(), weak_link = std::weak_ptr(*link), life = life_,
                  request](Result<CallAnswer> result) {
       const auto session = weak.lock();
@@ -115,8 +121,7 @@ JsValue DocumentSession::call(JSCContext*, const Arguments& arguments) {
       session->answers_.push_back(std::move(answer));
       session->answer_soon();
     };
-    pending_calls_.insert_or_assign(request,
-                                    (*link)->client().call_async(name, json, std::move(*options), std::move(done)));
+    pending->second = (*link)->client().call_async(name, json, std::move(*options), std::move(done));
   });
   return {};
 }
@@ -124,7 +129,13 @@ JsValue DocumentSession::call(JSCContext*, const Arguments& arguments) {
 // cancelCall(request)
 JsValue DocumentSession::cancel_call(JSCContext*, const Arguments& arguments) {
   const auto found = pending_calls_.find(request_of(arguments));
-  if (found != pending_calls_.end()) found->second.cancel();
+  if (found == pending_calls_.end()) return {};
+  if (found->second) {
+    found->second->cancel();
+    return {};
+  }
+  pending_calls_.erase(found);  // it has not been sent, and never will be
+  answer(request_of(arguments), fail(Errc::call_cancelled, "the caller gave it up"));
   return {};
 }
 

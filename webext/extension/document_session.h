@@ -235,7 +235,8 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   // By the runtime's numbers; empty until they have begun.
   std::map<std::uint64_t, std::optional<OpenedCommand>> commands_;
   std::map<std::uint64_t, std::optional<OpenedListener>> listeners_;
-  std::map<std::uint64_t, PendingCall> pending_calls_;  // by request
+  // By request; empty until there is a connection.
+  std::map<std::uint64_t, std::optional<PendingCall>> pending_calls_;
   std::uint64_t last_incoming_ = 0;
   std::map<std::uint64_t, CommandCall> calls_to_answer_;  // by numbers of ours
   // What the application has posted or waits for, and no script has yet.

@@ -181,6 +181,24 @@ TEST_F(Commands, EndByTimeSignalAndHandler) {
     EXPECT_EQ(browser.run("await " + code + ";").value("error", ""), error) << code;
 }
 
+TEST_F(Commands, AreNeverSentIfTheyAreGivenUpBeforeThereIsAConnection) {
+  std::vector<std::string> came;
+  handler_ = handle("t/seen", [&](CommandCall& call) {
+    came.emplace_back(call.arguments());
+    ASSERT_TRUE(call.answer());
+  });
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  EXPECT_EQ(browser.run(R"js(
+    const controller = new AbortController();
+    const failed = memio.invoke('t/seen', 1, {signal: controller.signal}).catch(e => e.message);
+    controller.abort(new Error('never mind'));
+    await memio.invoke('t/seen', 2);
+    return await failed;)js"),
+            "never mind");
+  EXPECT_EQ(came, std::vector<std::string>{"2"});
+}
+
 TEST_F(Commands, AHandlerHearsThatItsCallerIsGone) {
   Browser handling(memio_.get());
   ASSERT_TRUE(handling.load_html());

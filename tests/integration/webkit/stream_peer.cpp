@@ -2,6 +2,7 @@
 // The native side of a stream, as a program of its own that can be killed:
 //
 //   stream-peer SOCKET create|open read NAME [STOP]             reads to the end, or stops for good after STOP bytes
+//   stream-peer SOCKET create|open read NAME stall SEED         reads to the end, and does nothing for a while now and then
 //   stream-peer SOCKET create|open write NAME BYTES [STOP]      writes the bytes of stream_bytes.h
 //   stream-peer SOCKET create read|write NAME give-up BYTES     gives up after so many, with the reason "enough"
 //
@@ -13,7 +14,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "memio/client.h"
@@ -32,6 +35,7 @@ struct Task {
   std::uint64_t length = 0;
   std::optional<std::uint64_t> stop;
   std::optional<std::uint64_t> give_up;
+  std::optional<std::mt19937_64> stalls;
 };
 
 void say(const std::string& line) {
@@ -44,13 +48,18 @@ void say(const std::string& line) {
   for (;;) ::pause();
 }
 
+// After a tenth of the chunks, for up to 40 ms: long enough that the writer finds the ring full.
+void stall_at_random(std::mt19937_64& random) {
+  if (random() % 10 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(random() % 41));
+}
+
 struct Outcome {
   std::uint64_t bytes = 0;
   Sha256 sha;
   std::optional<Error> error;
 };
 
-void read(Client& client, const Task& task, Outcome& result) {
+void read(Client& client, Task& task, Outcome& result) {
   auto reader = task.create ? client.create_stream_reader(task.name) : client.open_stream_reader(task.name);
   if (!reader) return void(result.error = reader.error());
   say("ready");
@@ -62,6 +71,7 @@ void read(Client& client, const Task& task, Outcome& result) {
     result.sha.add((*chunk)->data());
     if (task.stop && result.bytes >= *task.stop) stop_here();
     if (task.give_up && result.bytes >= *task.give_up) return reader->cancel("enough");
+    if (task.stalls) stall_at_random(*task.stalls);
   }
 }
 
@@ -89,6 +99,8 @@ int run(const std::vector<std::string>& arguments) {
   if (!task.read) task.length = std::stoull(arguments.at(next++));
   if (next < arguments.size() && arguments[next] == "give-up")
     task.give_up = std::stoull(arguments.at(next + 1));
+  else if (next < arguments.size() && arguments[next] == "stall")
+    task.stalls.emplace(std::stoull(arguments.at(next + 1)));
   else if (next < arguments.size())
     task.stop = std::stoull(arguments[next]);
   auto client = Client::connect(arguments.at(0));
