@@ -121,7 +121,8 @@ JsValue DocumentSession::call(JSCContext*, const Arguments& arguments) {
       session->answers_.push_back(std::move(answer));
       session->answer_soon();
     };
-    pending->second = (*link)->client().call_async(name, json, std::move(*options), std::move(done));
+    auto call = (*link)->client().call_async(name, json, std::move(*options), std::move(done));
+    if (const auto still = pending_calls_.find(request); still != pending_calls_.end()) still->second = std::move(call);
   });
   return {};
 }
