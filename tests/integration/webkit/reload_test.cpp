@@ -56,7 +56,9 @@ TEST_F(Reload, AThousandLeaveNothing) {
   };
   const auto run_to = [&](int round) {
     const auto over = [&] { return title() == "round " + std::to_string(round) || title().starts_with("failed"); };
-    ASSERT_TRUE(run_until(over, 60s)) << title() << ", " << pages.served() << " pages served";
+    // However slow the machine is, it goes on.
+    for (auto served = pages.served(); !run_until(over, 20s); served = pages.served())
+      ASSERT_GT(pages.served(), served) << title();
     ASSERT_EQ(title(), "round " + std::to_string(round));
     // The page that stands has two handles and we have one.
     ASSERT_TRUE(wait_for_handles("t/life", 3));

@@ -30,12 +30,12 @@ class WebKitTest : public testing::Test {
   webext::ObjectPtr<MemioWebkit> memio_;
 
   int expected_terminations_ = 0;
+  int terminations_before_ = Browser::all_terminations();
 
   // From now on more descriptors in memiod than there are now are a leak.
   void count_descriptors();
 
  private:
-  int terminations_before_ = Browser::all_terminations();
   std::size_t daemon_fds_ = 0;
 };
 
