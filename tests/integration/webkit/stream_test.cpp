@@ -188,8 +188,8 @@ TEST_F(Streams, ANativeProgramLearnsThatTheDocumentHasGone) {
       }
       const Json result = peer.result();
       // memiod may hear of it before WebKit does.
-      EXPECT_TRUE(run_until(
-          [&] { return Browser::all_terminations() - terminations_before_ == expected_terminations_; }, 20s));
+      EXPECT_TRUE(
+          run_until([&] { return Browser::all_terminations() - terminations_before_ == expected_terminations_; }, 20s));
       EXPECT_EQ(result.value("error", ""), end == "reload" ? "io.memio.client.Aborted" : "io.memio.client.PeerGone")
           << result;
       EXPECT_TRUE(end == "crash" || result.value("message", "").find("document was left") != std::string::npos)
