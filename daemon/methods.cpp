@@ -111,9 +111,10 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   auto region = context.broker.registry().find_same(parameters.name, *fds);
   if (!grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
+  const auto cell = static_cast<std::uint32_t>(parameters.cell);
   std::uint64_t id = 0;
   const auto claim = [&](const std::shared_ptr<broker::Region>& claimed) -> Result<void> {
-    auto handle = context.session.claim_handle(claimed, parameters.access, static_cast<std::uint32_t>(parameters.cell));
+    auto handle = context.session.claim_handle(claimed, parameters.access, cell);
     if (!handle) return fail(std::move(handle.error()));
     id = *handle;
     return {};
@@ -128,7 +129,6 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     region = *adopted;
     context.broker.linger().on_adopted(region);
   }
-  const auto cell = static_cast<std::uint32_t>(parameters.cell);
   if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
     region->set_creator_cell(cell);

@@ -98,6 +98,16 @@ Result<UniqueFd> dup_fd(int fd) {
   return copy;
 }
 
+// A lock on the byte of the lease table that stands for the cell.
+struct flock lock_of(std::uint32_t cell, short type) noexcept {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = cell;
+  lock.l_len = 1;
+  return lock;
+}
+
 std::chrono::microseconds now() noexcept {
   timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
@@ -259,20 +269,12 @@ void Region::clear_abandoned() noexcept {
 // With a lock for reading, of which there can be several on a byte: one who was given the cell earlier and keeps its
 // descriptor does not stand in the way. Should the lock fail, the handle is as safe as its owner is quick to come back.
 void Region::tie_cell(std::uint32_t cell, const Fds& fds) noexcept {
-  struct flock lock {};
-  lock.l_type = F_RDLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = cell;
-  lock.l_len = 1;
+  auto lock = lock_of(cell, F_RDLCK);
   ::fcntl(fds.leases.get(), F_OFD_SETLK, &lock);
 }
 
 bool Region::is_tied(std::uint32_t cell) const noexcept {
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = cell;
-  lock.l_len = 1;
+  auto lock = lock_of(cell, F_WRLCK);
   return ::fcntl(leases_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 

@@ -28,7 +28,7 @@ tl::unexpected<Error> wrong(const std::string& what) {
 }
 
 // That memiod takes with a message.
-constexpr std::size_t most_fds = 16;
+constexpr std::size_t most_fds = Channel::Limits{}.fds;
 
 }  // namespace
 

@@ -20,6 +20,7 @@
 #include <map>
 
 #include "attack.h"
+#include "support/becomes.h"
 #include "support/shown_region.h"
 
 namespace memio::test {
@@ -158,12 +159,6 @@ class AttackByAnUnreadEnd : public Attack {
   const std::string open_call = R"({"method":"io.memio.Open","parameters":{"name":"bystander","access":"read"}})";
 
   SessionInfo last_session() { return bystander_.list_sessions()->back(); }
-  static bool becomes(const std::function<bool()>& is_so) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (std::chrono::steady_clock::now() < limit)
-      if (is_so()) return true;
-    return false;
-  }
 };
 
 TEST_F(AttackByAnUnreadEnd, Ends) {

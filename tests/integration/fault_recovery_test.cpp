@@ -4,14 +4,12 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <memory>
 
+#include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
 #include "support/manager.h"
@@ -55,9 +53,10 @@ TEST_P(RestoreFault, EverythingComesBack) {
   create_kept(manager_.socket_path(), "first");
   create_kept(manager_.socket_path(), "second");
   constexpr std::size_t all = 7;
-  for (const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-       manager_.stored() != all && std::chrono::steady_clock::now() < limit;)
+  becomes([&] {
     manager_.pump();
+    return manager_.stored() == all;
+  });
   int call = 0;
   for (std::string failed = "nothing yet"; !failed.empty();) {
     ASSERT_LT(++call, most_calls);
@@ -83,18 +82,14 @@ TEST_P(RestoreFault, EverythingComesBack) {
 // when the other has ended for it can be brought back by nobody but clients.
 class TakeOverFault : public SharedFaults, public testing::TestWithParam<int> {
  protected:
-  [[nodiscard]] Process start(std::vector<std::string> more = {}) const {
-    std::vector<std::string> command = {MEMIOD_PATH, "--socket", path_, "--log-level", "error"};
-    command.insert(command.end(), more.begin(), more.end());
-    auto with = environment();
-    with.emplace_back("NOTIFY_SOCKET", "");
-    return Process::run(command, with);
+  [[nodiscard]] Process start(const std::vector<std::string>& more = {}) const {
+    return start_unmanaged(path_, more, environment());
   }
   // Which of two ends first; the processes' own descriptors tell.
   static bool ends_first(const Process& one, const Process& other) {
     constexpr int longest = 20'000;
-    const UniqueFd first(static_cast<int>(::syscall(SYS_pidfd_open, one.pid(), 0)));
-    const UniqueFd second(static_cast<int>(::syscall(SYS_pidfd_open, other.pid(), 0)));
+    const UniqueFd first = one.pidfd();
+    const UniqueFd second = other.pidfd();
     std::array<pollfd, 2> waiting = {{{first.get(), POLLIN, 0}, {second.get(), POLLIN, 0}}};
     if (::poll(waiting.data(), waiting.size(), longest) < 1) throw std::runtime_error("neither ends");
     return waiting[0].revents != 0;

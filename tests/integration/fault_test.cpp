@@ -9,6 +9,7 @@
 
 #include <array>
 
+#include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/charges.h"
 #include "support/daemon.h"
@@ -82,6 +83,9 @@ class Fault : protected SharedFaults, public DaemonTest, public testing::WithPar
     if (!reply) return fail(Errc::disconnected, "the connection was closed");
     if (!reply->error.empty()) return fail(to_error(*reply));
     return {};
+  }
+  static Result<void> start_receiving(RawConnection& raw, const Json& parameters) {
+    return error_of(raw.ask(Json{{"method", "io.memio.Receive"}, {"more", true}, {"parameters", parameters}}.dump()));
   }
   // Waits until one of them has something to say, or was closed; whether that is the first.
   static bool says_something_first(const RawConnection& one, const RawConnection& other) {
@@ -166,10 +170,7 @@ TEST_P(Fault, InvokeAndAnswer) {
   const UniqueFd other(::eventfd(0, EFD_CLOEXEC));
   fail_each([&]() -> Result<void> {
     RawConnection handler(daemon_.socket_path());
-    if (auto ready =
-            error_of(handler.ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"handle":["c"]}})"));
-        !ready)
-      return ready;
+    if (auto ready = start_receiving(handler, {{"handle", {"c"}}}); !ready) return ready;
     RawConnection caller(daemon_.socket_path());
     caller.send(std::string(R"({"method":"io.memio.Invoke","parameters":{"name":"c","fileDescriptors":[0]}})") + '\0',
                 {other.get()});
@@ -189,10 +190,7 @@ TEST_P(Fault, InvokeAndAnswer) {
 TEST_P(Fault, EmitAndReceive) {
   fail_each([&]() -> Result<void> {
     RawConnection listener(daemon_.socket_path());
-    if (auto ready =
-            error_of(listener.ask(R"({"method":"io.memio.Receive","more":true,"parameters":{"listen":["t"]}})"));
-        !ready)
-      return ready;
+    if (auto ready = start_receiving(listener, {{"listen", {"t"}}}); !ready) return ready;
     RawConnection emitter(daemon_.socket_path());
     if (auto told = error_of(emitter.ask(R"({"method":"io.memio.Emit","parameters":{"topic":"t","payload":1}})"));
         !told)
@@ -211,13 +209,11 @@ TEST_P(Fault, RegionsThatTheirClientsBringBack) {
     daemon_.kill();
     daemon_.start();
     fail_at(call, GetParam());
-    bool back = false;
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!back && std::chrono::steady_clock::now() < limit) {
+    const bool back = becomes([&] {
       bystander_.dispatch(events);
       const auto state = bystander_.stat("bystander");
-      back = state && state->region.handles == 1;
-    }
+      return state && state->region.handles == 1;
+    });
     failed = stop();
     ASSERT_TRUE(back) << "call " << call << ", " << failed;
     EXPECT_EQ(text(region_.read()->data()), "untouched");

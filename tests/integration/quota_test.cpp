@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 
+#include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/charges.h"
 #include "support/daemon.h"
@@ -41,13 +42,6 @@ class Quota : public DaemonTest {
     before_ = charges_by(client_);
   }
 
-  // The end of a connection is noticed in memiod's own time.
-  static bool becomes(const std::function<bool()>& is_so) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (std::chrono::steady_clock::now() < limit)
-      if (is_so()) return true;
-    return false;
-  }
   // As soon as memiod has noticed that all others have gone.
   void expect_all_given_back() {
     becomes([&] { return charges_by(client_) == before_; });
@@ -87,8 +81,8 @@ TEST_F(Quota, RegionsThatAScopedConnectionShowsAreItsOwn) {
   RawConnection scoped(std::move(*client_.open_connection(std::vector<Grant>{{"page/*", {Right::create}}})));
   const std::vector<ShownRegion> shown(3);
   const auto attach = [&](std::size_t number) {
-    const auto call = ShownRegion::call(
-        {{"name", "page/" + std::to_string(number)}, {"lifetime", "persistent"}, {"creator", false}});
+    const auto call =
+        ShownRegion::call({{"name", "page/" + std::to_string(number)}, {"lifetime", "persistent"}, {"creator", false}});
     return scoped.ask(call, shown.at(number).fds()).value();
   };
   EXPECT_EQ(attach(0).error, "");

@@ -21,12 +21,7 @@ namespace {
 
 class TakeOver : public testing::Test {
  protected:
-  // One without a manager: with one it would have to be restarted there.
-  [[nodiscard]] Process start(std::vector<std::string> more = {}) const {
-    std::vector<std::string> command = {MEMIOD_PATH, "--socket", path_, "--log-level", "error"};
-    command.insert(command.end(), more.begin(), more.end());
-    return Process::run(command, {{"NOTIFY_SOCKET", ""}});
-  }
+  [[nodiscard]] Process start(const std::vector<std::string>& more = {}) const { return start_unmanaged(path_, more); }
   // As soon as there is one.
   [[nodiscard]] Client connect() const {
     auto client = Client::connect(path_);

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -60,7 +59,7 @@ bool Manager::try_start() {
   constexpr int longest = 20'000;
   ready_ = false;
   memiod_.emplace(Process::fork([this] { return run_memiod(); }));
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, memiod_->pid(), 0)));
+  const UniqueFd process = memiod_->pidfd();
   while (!ready_) {
     std::array<pollfd, 2> waiting = {{{notifications_.fd(), POLLIN, 0}, {process.get(), POLLIN, 0}}};
     if (::poll(waiting.data(), waiting.size(), longest) < 1) throw std::runtime_error("memiod does not become ready");

@@ -40,4 +40,12 @@ void Memiod::kill() {
   process_.reset();
 }
 
+Process start_unmanaged(const std::string& socket_path, const std::vector<std::string>& more,
+                        Process::Environment environment) {
+  std::vector<std::string> command = {MEMIOD_PATH, "--socket", socket_path, "--log-level", "error"};
+  command.insert(command.end(), more.begin(), more.end());
+  environment.emplace_back("NOTIFY_SOCKET", "");
+  return Process::run(command, environment);
+}
+
 }  // namespace memio::test

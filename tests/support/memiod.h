@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/process.h"
 
@@ -34,5 +35,9 @@ class Memiod {
   TemporaryDirectory runtime_;
   std::optional<Process> process_;
 };
+
+// One at a path of the caller's that no manager runs, under which it could not hand over. It need not be ready yet.
+Process start_unmanaged(const std::string& socket_path, const std::vector<std::string>& more = {},
+                        Process::Environment environment = {});
 
 }  // namespace memio::test

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ Process::~Process() {
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
 }
+
+UniqueFd Process::pidfd() const { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))); }
 
 void Process::signal(int number) const { ::kill(pid_, number); }
 

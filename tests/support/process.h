@@ -43,6 +43,8 @@ class Process {
   ~Process();
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  // Readable when it has ended.
+  [[nodiscard]] UniqueFd pidfd() const;
   void signal(int number) const;
   // Waits for the end: the exit code, or 128 + the signal that ended it.
   int wait();

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "support/becomes.h"
+
 namespace memio::test {
 
 namespace {
@@ -38,12 +40,7 @@ std::string ServiceTest::systemctl(std::vector<std::string> arguments) {
   return text;
 }
 
-bool ServiceTest::becomes(const std::function<bool()>& is_so) {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (std::chrono::steady_clock::now() < limit)
-    if (is_so()) return true;
-  return false;
-}
+bool ServiceTest::becomes(const std::function<bool()>& is_so) { return test::becomes(is_so, std::chrono::seconds(60)); }
 
 void ServiceTest::kill_and_wait(int signal) {
   const auto pid = main_pid();
