@@ -2,9 +2,9 @@
 // The native side of a stream, as a program of its own that can be killed:
 //
 //   stream-peer SOCKET create|open read NAME [STOP]             reads to the end, or stops for good after STOP bytes
-//   stream-peer SOCKET create|open read NAME stall SEED         reads to the end, and does nothing for a while now and then
-//   stream-peer SOCKET create|open write NAME BYTES [STOP]      writes the bytes of stream_bytes.h
-//   stream-peer SOCKET create read|write NAME give-up BYTES     gives up after so many, with the reason "enough"
+//   stream-peer SOCKET create|open read NAME stall SEED         reads to the end, and does nothing for a while now and
+//   then stream-peer SOCKET create|open write NAME BYTES [STOP]      writes the bytes of stream_bytes.h stream-peer
+//   SOCKET create read|write NAME give-up BYTES     gives up after so many, with the reason "enough"
 //
 // Prints "ready" when it has the stream, "stopped" if it stops, and at the end one line of JSON: bytes, sha256, error,
 // message.
