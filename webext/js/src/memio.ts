@@ -22,7 +22,10 @@ import { Watch, watchInternals, type WatchOptions } from './watch.js';
 /** The longest ArrayBuffer that JavaScriptCore makes. */
 const longestBuffer = 2 ** 32;
 
-/** How often wait() looks for itself: a page may be allowed to read a region, but not to watch for it. */
+/**
+ * How often wait() looks for itself. It watches as well, but a page may be allowed to read a region and not to watch for it, and memiod
+ * does not say so: the watch is silent then.
+ */
 const lookAgainAfter = 250;
 
 /** Bytes behind the control memory, for what the extension tells the runtime. */
@@ -67,7 +70,7 @@ export interface Memio extends EventTarget {
   open(name: string, options?: OpenOptions): Promise<Region>;
   /** Makes a region and opens it for writing. */
   create(name: string, options: CreateOptions): Promise<Region>;
-  /** Opens a region as soon as there is one of that name. */
+  /** Opens a region as soon as there is one of that name: at once with the right `watch`, within a quarter of a second without. */
   wait(name: string, options?: WaitOptions): Promise<Region>;
   /** The regions that this page may read or watch, by name: those that match `pattern`, if there is one. */
   list(pattern?: string): Promise<RegionInfo[]>;
