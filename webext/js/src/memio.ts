@@ -104,11 +104,14 @@ export interface Memio extends EventTarget {
    * Names that begin with `plugin:memio|` are MemioTauri's: COMPATIBILITY.md has them.
    */
   invoke(command: string, args?: unknown, options?: InvokeOptions): Promise<unknown>;
-  /** Handles a command, until the function that it gives is called. Errors: CommandExists, PermissionDenied. */
+  /**
+   * Handles a command, until the function that it gives is called. If it ends otherwise (another program took the command while memiod was
+   * away), that is reported as an uncaught error. Errors: CommandExists, PermissionDenied.
+   */
   handle(command: string, run: CommandFunction): Promise<() => void>;
   /** Sends a message to all that listen to the topic. Nobody waits for who is slow. */
   emit(topic: string, payload?: unknown): Promise<void>;
-  /** Listens to the topics that match, until the function that it gives is called. */
+  /** Listens to the topics that match, until the function that it gives is called. Reports an end as handle() does. */
   listen(pattern: string, run: MessageFunction): Promise<() => void>;
   /** The same for the first message only. */
   once(pattern: string, run: MessageFunction): Promise<() => void>;
@@ -204,8 +207,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   message(number: number, topic: string, json: string, lost: number): void {
     this.#calls.message(number, topic, json, lost);
   }
-  standingEnded(number: number): void {
-    this.#calls.ended(number);
+  standingEnded(number: number, error: string, message: string): void {
+    this.#calls.ended(number, new MemioError(error, message));
   }
 
   watched(number: number, error: string, value: WatchReply | string): void {
