@@ -179,11 +179,11 @@ void DocumentSession::on_call(Token token) {
   // All of them first: the page's code runs while it is told, and may end this.
   const auto link = found->second->link;
   std::vector<std::uint64_t> came;
-  bool ended = false;
+  std::optional<Error> ended;
   for (;;) {
     auto call = found->second->handler.next();
-    ended = !call;
-    if (!call || !*call) break;
+    if (!call) ended = std::move(call.error());
+    if (ended || !*call) break;
     calls_to_answer_.emplace(++last_incoming_, std::move(**call));
     came.push_back(last_incoming_);
   }
@@ -193,7 +193,7 @@ void DocumentSession::on_call(Token token) {
     tell_call(token.value, number, link);
     if (life != life_) return;
   }
-  if (ended) tell_number("standingEnded", token.value);
+  if (ended) tell_end(token.value, *ended);
 }
 
 void DocumentSession::tell_call(std::uint64_t number, std::uint64_t incoming, const std::shared_ptr<Link>& link) {
@@ -303,11 +303,11 @@ void DocumentSession::on_message(Token token) {
   const auto found = listeners_.find(token.value);
   if (found == listeners_.end() || !found->second) return;
   std::vector<Message> messages;
-  bool ended = false;
+  std::optional<Error> ended;
   for (int i = 0; i < messages_at_once; ++i) {
     auto message = found->second->listener.next();
-    ended = !message;
-    if (!message || !*message) break;
+    if (!message) ended = std::move(message.error());
+    if (ended || !*message) break;
     messages.push_back(std::move(**message));
   }
   if (ended) listeners_.erase(found);
@@ -316,7 +316,7 @@ void DocumentSession::on_message(Token token) {
     tell_message(token.value, message);
     if (life != life_) return;
   }
-  if (ended) tell_number("standingEnded", token.value);
+  if (ended) tell_end(token.value, *ended);
 }
 
 void DocumentSession::tell_message(std::uint64_t number, const Message& message) {
@@ -325,6 +325,15 @@ void DocumentSession::tell_message(std::uint64_t number, const Message& message)
   const JsValue result(jsc_value_object_invoke_method(
       target.get(), "message", G_TYPE_DOUBLE, static_cast<double>(number), G_TYPE_STRING, message.topic.c_str(),
       G_TYPE_STRING, message.payload.c_str(), G_TYPE_DOUBLE, static_cast<double>(message.lost), G_TYPE_NONE));
+  jsc_context_clear_exception(jsc_value_get_context(target.get()));
+}
+
+void DocumentSession::tell_end(std::uint64_t number, const Error& error) {
+  const JsValue target = handlers();
+  if (!target) return;
+  const JsValue result(jsc_value_object_invoke_method(
+      target.get(), "standingEnded", G_TYPE_DOUBLE, static_cast<double>(number), G_TYPE_STRING,
+      std::string(error.name()).c_str(), G_TYPE_STRING, sentence_of(error).c_str(), G_TYPE_NONE));
   jsc_context_clear_exception(jsc_value_get_context(target.get()));
 }
 

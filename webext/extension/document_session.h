@@ -189,6 +189,7 @@ class DocumentSession : public LinkListener, public std::enable_shared_from_this
   void tell_call(std::uint64_t number, std::uint64_t incoming, const std::shared_ptr<Link>& link);
   void tell_message(std::uint64_t number, const Message& message);
   void tell_number(const char* handler, std::uint64_t number);
+  void tell_end(std::uint64_t number, const Error& error);  // of what it handled or listened to
   void window_gone(std::uint64_t handle) noexcept;
   void take_web_message(WebKitUserMessage* message, JSCValue* target);
   void take_wait(WebKitUserMessage* message, JSCValue* target);

@@ -2,6 +2,7 @@
 // What pages may do, and what they are told when they may not.
 #include <signal.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -90,6 +91,44 @@ TEST_F(Access, NamesOutsideTheGrantsDoNotExist) {
   EXPECT_EQ(outside["error"], "io.memio.NoSuchRegion");
   EXPECT_EQ(absent["error"], outside["error"]);
   EXPECT_EQ(browser.run("return await memio.list();"), Json::array());
+}
+
+// Two pages, each with two of the four rights to commands and topics, and with none to regions.
+TEST_F(Access, EachRightToCommandsAndTopicsIsGrantedByItself) {
+  const auto allow = [this](const char* origin, const char* names, unsigned rights) {
+    return memio_webkit_allow(memio_.get(), origin, names, static_cast<MemioWebkitRights>(rights), nullptr);
+  };
+  ASSERT_TRUE(allow("https://serves.local", "t/**", MEMIO_WEBKIT_HANDLE | MEMIO_WEBKIT_EMIT));
+  ASSERT_TRUE(allow("https://uses.local", "t/known/*", MEMIO_WEBKIT_INVOKE | MEMIO_WEBKIT_LISTEN));
+  auto region = make_region("t/known/region");
+  Browser serves(memio_.get()), uses(memio_.get());
+  ASSERT_TRUE(serves.load_html("https://serves.local/"));
+  ASSERT_TRUE(uses.load_html("https://uses.local/"));
+  for (Browser* browser : {&serves, &uses})
+    ASSERT_EQ(browser->run("globalThis.heard = []; await memio.listen('t/**', m => heard.push(m.topic)); return 1;"),
+              1);
+
+  EXPECT_EQ(error_of(serves, "memio.handle('t/known/one', () => 1)"), "none");
+  EXPECT_EQ(error_of(serves, "memio.handle('t/hidden/two', () => 2)"), "none");
+  EXPECT_EQ(error_of(serves, "memio.emit('t/hidden/topic')"), "none");
+  EXPECT_EQ(error_of(serves, "memio.emit('t/known/topic')"), "none");
+  EXPECT_EQ(uses.run("return await memio.invoke('t/known/one');"), 1);
+  EXPECT_TRUE(run_until([&] { return uses.run("return heard;") == Json::array({"t/known/topic"}); }));
+
+  // What a page may not invoke or hear does not exist for it; what it may not do it is told.
+  EXPECT_EQ(error_of(serves, "memio.invoke('t/known/one')"), "io.memio.NoSuchCommand");
+  EXPECT_EQ(serves.run("return heard;"), Json::array());
+  EXPECT_EQ(error_of(uses, "memio.invoke('t/hidden/two')"), "io.memio.NoSuchCommand");
+  for (const auto& [expression, right, name] :
+       std::vector<std::array<std::string, 3>>{{"memio.handle('t/known/own', () => 1)", "handle", "t/known/own"},
+                                               {"memio.emit('t/known/topic')", "emit", "t/known/topic"}}) {
+    const Json refused = uses.run("await " + expression + ";");
+    EXPECT_EQ(refused.value("error", ""), "io.memio.PermissionDenied") << refused;
+    EXPECT_NE(refused.value("message", "").find(right), std::string::npos) << refused;
+    EXPECT_NE(refused.value("message", "").find(name), std::string::npos) << refused;
+  }
+  for (Browser* browser : {&serves, &uses})
+    EXPECT_EQ(error_of(*browser, "memio.open('t/known/region')"), "io.memio.NoSuchRegion");
 }
 
 TEST_F(Access, AStoreIntoAReadOnlyRegionSurvivesAndReachesNobody) {

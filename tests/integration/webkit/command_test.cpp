@@ -275,6 +275,25 @@ TEST_F(Commands, WhoIsSlowLosesMessages) {
   EXPECT_GT(browser.run("return lost;").get<int>(), 0);
 }
 
+// The page cannot be connected again before this program's main loop runs, and that waits until the command is taken.
+// What the report says is on the console and in calls.test.ts: WebKit tells the page nothing about errors in the
+// runtime's script.
+TEST_F(Commands, AreReportedIfAnotherTakesThemWhileMemiodIsAway) {
+  Browser browser(memio_.get());
+  ASSERT_TRUE(browser.load_html());
+  ASSERT_EQ(browser.run(R"js(
+    globalThis.reported = new Promise(resolve => addEventListener('error', () => resolve(1)));
+    await memio.handle('t/page', () => 1);
+    return 1;)js"),
+            1);
+  daemon_.kill();
+  daemon_.start();
+  Client other = daemon_.connect();
+  const auto taken = other.handle("t/page");
+  ASSERT_TRUE(taken) << taken.error().text();
+  EXPECT_EQ(browser.run("return await reported;"), 1);
+}
+
 TEST_F(Commands, ComeBackWithTheirPage) {
   Pages pages;
   GError* error = nullptr;

@@ -53,6 +53,8 @@ export interface CallsOwner {
 /** Something that the document handles or listens to, as long as it is not ended. */
 interface Standing {
   readonly begin: () => Promise<void>;
+  /** As "handles t/x", for people. */
+  readonly what: string;
 }
 
 interface Handling extends Standing {
@@ -71,6 +73,8 @@ export class Calls {
   readonly #listeners = new Map<number, Listening>();
   /** Calls that came and are not answered. */
   readonly #running = new Map<number, AbortController>();
+  /** How often the document was left. */
+  #departures = 0;
 
   constructor(native: Native, owner: CallsOwner) {
     this.#native = native;
@@ -114,7 +118,7 @@ export class Calls {
     if (typeof run !== 'function') throw misuse(`handle() takes a function, not ${describe(run)}.`);
     const number = this.#owner.number();
     const begin = () => this.#owner.ask<void>((n) => this.#native.handle(n, number, name));
-    return this.#stand(this.#handlers, number, { name, run, begin }, () => this.#native.unhandle(number));
+    return this.#stand(this.#handlers, number, { name, run, begin, what: `handles ${name}` }, () => this.#native.unhandle(number));
   }
 
   async emit(topic: string, payload: unknown): Promise<void> {
@@ -132,7 +136,8 @@ export class Calls {
       unlisten();
       return run(message);
     };
-    return this.#stand(this.#listeners, number, { run: once ? first : run, begin }, () => this.#native.unlisten(number));
+    const listening: Listening = { run: once ? first : run, begin, what: `listens to ${pattern}` };
+    return this.#stand(this.#listeners, number, listening, () => this.#native.unlisten(number));
   }
 
   /** A call came. */
@@ -156,21 +161,25 @@ export class Calls {
     try {
       listening.run({ topic, payload: unpack(json, []), lost });
     } catch (error) {
-      // As an event's listener: it is reported, and the next one is called.
-      microtask(() => {
-        throw error;
-      });
+      report(error); // as an event's listener: the next one is called
     }
   }
 
-  /** The extension says that it handles or listens no longer: another has the command now, or memiod is gone for good. */
-  ended(number: number): void {
+  /**
+   * The extension says that it handles or listens no longer: another has the command now, or memiod is gone for good. No promise of
+   * the page's could tell it that, so it is reported.
+   */
+  ended(number: number, { name, message }: MemioError): void {
+    const standing = this.#handlers.get(number) ?? this.#listeners.get(number);
+    if (standing === undefined) return;
     this.#handlers.delete(number);
     this.#listeners.delete(number);
+    report(new MemioError(name, `The page ${standing.what} no longer: ${message}`));
   }
 
   /** The document goes. `kept`: it may come back, and then handles and listens again. */
   suspend(kept: boolean): void {
+    ++this.#departures;
     const running = [...this.#running.values()];
     this.#running.clear();
     for (const each of running) each.abort(new MemioError('io.memio.client.Disconnected', 'The document was left.'));
@@ -180,8 +189,11 @@ export class Calls {
   }
 
   resume(): void {
-    for (const all of [this.#handlers, this.#listeners] as Map<number, Standing>[])
-      for (const [number, { begin }] of [...all]) begin().catch(() => all.delete(number));
+    const departures = this.#departures;
+    for (const [number, { begin }] of [...this.#handlers, ...this.#listeners] as [number, Standing][])
+      begin().catch((error: MemioError) => {
+        if (departures === this.#departures) this.ended(number, error); // else it was left again: the next time, then
+      });
   }
 
   async #stand<T extends Standing>(all: Map<number, T>, number: number, standing: T, stop: () => void): Promise<() => void> {
@@ -247,6 +259,12 @@ export class Calls {
   }
 }
 
+/** Reports what no promise can tell, as uncaught. */
+function report(error: unknown): void {
+  microtask(() => {
+    throw error;
+  });
+}
 
 function misuse(message: string): MemioError {
   return new MemioError('io.memio.client.Misuse', message);

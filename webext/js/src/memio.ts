@@ -22,7 +22,10 @@ import { Watch, watchInternals, type WatchOptions } from './watch.js';
 /** The longest ArrayBuffer that JavaScriptCore makes. */
 const longestBuffer = 2 ** 32;
 
-/** How often wait() looks for itself: a page may be allowed to read a region, but not to watch for it. */
+/**
+ * How often wait() looks for itself. It watches as well, but a page may be allowed to read a region and not to watch for it, and memiod
+ * does not say so: the watch is silent then.
+ */
 const lookAgainAfter = 250;
 
 /** Bytes behind the control memory, for what the extension tells the runtime. */
@@ -67,7 +70,7 @@ export interface Memio extends EventTarget {
   open(name: string, options?: OpenOptions): Promise<Region>;
   /** Makes a region and opens it for writing. */
   create(name: string, options: CreateOptions): Promise<Region>;
-  /** Opens a region as soon as there is one of that name. */
+  /** Opens a region as soon as there is one of that name: at once with the right `watch`, within a quarter of a second without. */
   wait(name: string, options?: WaitOptions): Promise<Region>;
   /** The regions that this page may read or watch, by name: those that match `pattern`, if there is one. */
   list(pattern?: string): Promise<RegionInfo[]>;
@@ -101,11 +104,14 @@ export interface Memio extends EventTarget {
    * Names that begin with `plugin:memio|` are MemioTauri's: COMPATIBILITY.md has them.
    */
   invoke(command: string, args?: unknown, options?: InvokeOptions): Promise<unknown>;
-  /** Handles a command, until the function that it gives is called. Errors: CommandExists, PermissionDenied. */
+  /**
+   * Handles a command, until the function that it gives is called. If it ends otherwise (another program took the command while memiod was
+   * away), that is reported as an uncaught error. Errors: CommandExists, PermissionDenied.
+   */
   handle(command: string, run: CommandFunction): Promise<() => void>;
   /** Sends a message to all that listen to the topic. Nobody waits for who is slow. */
   emit(topic: string, payload?: unknown): Promise<void>;
-  /** Listens to the topics that match, until the function that it gives is called. */
+  /** Listens to the topics that match, until the function that it gives is called. Reports an end as handle() does. */
   listen(pattern: string, run: MessageFunction): Promise<() => void>;
   /** The same for the first message only. */
   once(pattern: string, run: MessageFunction): Promise<() => void>;
@@ -201,8 +207,8 @@ export class DocumentRuntime implements Handlers, RegionOwner {
   message(number: number, topic: string, json: string, lost: number): void {
     this.#calls.message(number, topic, json, lost);
   }
-  standingEnded(number: number): void {
-    this.#calls.ended(number);
+  standingEnded(number: number, error: string, message: string): void {
+    this.#calls.ended(number, new MemioError(error, message));
   }
 
   watched(number: number, error: string, value: WatchReply | string): void {

@@ -144,8 +144,8 @@ export interface Handlers {
   callCancelled(call: number): void;
   /** A message came. */
   message(number: number, topic: string, json: string, lost: number): void;
-  /** What was handled or listened to is no longer. */
-  standingEnded(number: number): void;
+  /** What was handled or listened to is no longer, because of this error. */
+  standingEnded(number: number, error: string, message: string): void;
   /** memiod is gone; the extension looks for it. */
   disconnected(): void;
   /** It is back, and what was open is claimed again. */

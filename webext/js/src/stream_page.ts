@@ -62,7 +62,10 @@ export interface StreamOptions {
   access?: Access;
   /** Makes the stream; the other side then joins it. Without it, this side joins. */
   create?: NewStream | boolean;
-  /** Milliseconds to wait for a stream that is not there yet; 0 unless told otherwise. */
+  /**
+   * Milliseconds to wait for a stream that is not there yet; 0 unless told otherwise. It is joined as soon as it is there with the right
+   * `watch` for `<name>__ctrl`, and within a quarter of a second without.
+   */
   timeout?: number;
 }
 

@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: MIT
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type CallResult, Calls } from '../src/calls.js';
 import { MemioError } from '../src/errors.js';
 import type { Native, Opened } from '../src/native.js';
 import { FakeNative, handle as regionHandle, openFake } from './fake_native.js';
 import { FakeRegion } from './fake_region.js';
 import { settled } from './compat/fake_broker.js';
+
+/** What was to be run as microtasks, where a throw is uncaught. */
+const later: (() => void)[] = [];
+vi.mock('../src/primordials.js', async (original) => ({
+  ...(await original<typeof import('../src/primordials.js')>()),
+  microtask: (task: () => void) => void later.push(task),
+}));
+
+/** The uncaught errors since the last call. */
+const uncaught = (): string[][] =>
+  later.splice(0).map((task) => {
+    try {
+      task();
+    } catch (error) {
+      return [(error as Error).name, (error as Error).message];
+    }
+    return [];
+  });
 
 const misuse = 'io.memio.client.Misuse';
 const nameOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'none', (error: Error) => error.name);
@@ -260,11 +278,55 @@ describe('a document that is left', () => {
     desk.refuse('io.memio.CommandExists');
     desk.settle();
     await settled();
+    expect(uncaught()).toEqual([['io.memio.CommandExists', 'The page handles x no longer: no']]);
     desk.calls.suspend(true);
     desk.calls.resume();
     expect(desk.said.slice(4).map(([what, , number]) => [what, number])).toEqual([['listen', listening]]);
     desk.calls.suspend(false);
     desk.calls.resume();
     expect(desk.said.length).toBe(5);
+  });
+
+  it('loses nothing if it is left again before all has begun', async () => {
+    void desk.calls.listen('a', () => {});
+    desk.settle();
+    await settled();
+    desk.calls.suspend(true);
+    desk.calls.resume();
+    desk.calls.suspend(true);
+    desk.refuse('io.memio.client.Disconnected');
+    await settled();
+    desk.calls.resume();
+    expect(desk.said.map(([what]) => what)).toEqual(['listen', 'listen', 'listen']);
+    expect(uncaught()).toEqual([]);
+  });
+});
+
+describe('what ends without the page', () => {
+  it('is reported as uncaught, once, and is no longer', async () => {
+    void desk.calls.handle('x', () => 1);
+    void desk.calls.listen('a/*', () => {});
+    desk.settle();
+    desk.settle();
+    await settled();
+    const [handling, listening] = [desk.said[0]![2] as number, desk.said[1]![2] as number];
+    desk.calls.ended(handling, new MemioError('io.memio.CommandExists', 'another has it'));
+    desk.calls.ended(handling, new MemioError('io.memio.CommandExists', 'another has it'));
+    desk.calls.ended(listening, new MemioError('io.memio.client.Disconnected', 'memiod is gone'));
+    expect(uncaught()).toEqual([
+      ['io.memio.CommandExists', 'The page handles x no longer: another has it'],
+      ['io.memio.client.Disconnected', 'The page listens to a/* no longer: memiod is gone'],
+    ]);
+    desk.calls.suspend(true);
+    desk.calls.resume();
+    expect(desk.said.length).toBe(2);
+  });
+
+  it('is not reported if the page has ended it itself', async () => {
+    const begun = desk.calls.handle('x', () => 1);
+    desk.settle();
+    (await begun)();
+    desk.calls.ended(desk.said[0]![2] as number, new MemioError('io.memio.CommandExists', 'another has it'));
+    expect(uncaught()).toEqual([]);
   });
 });
