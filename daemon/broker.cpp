@@ -73,7 +73,6 @@ Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Not
       turns_(std::move(turns)),
       spare_(spare_descriptor()) {
   registry_.start_after(std::max(store.last_generation(), microseconds_since_boot()));
-  registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
   if (auto timer = loop_.add_timer([this] { update_status(); })) status_timer_ = std::move(*timer);
   if (auto timer = loop_.add_timer([this] { look_at_unread(); })) unread_timer_ = std::move(*timer);
 }
@@ -101,18 +100,26 @@ Result<void> Broker::restore(std::vector<Store::Kept>&& kept) {
     auto region = registry_.restore(one.record, std::move(one.fds), *payer,
                                     [&](Region& back) { back.set_record(store_.go_on(one.index, back)); });
     if (region) {
-      linger_.on_adopted(*region);
+      restored_.push_back(std::move(*region));
       continue;
     }
-    // The manager still has it, and starts another memiod. Who has taken over from another has to go on with what it
-    // has.
-    if (region.error().code == Errc::out_of_resources && notifier_.has_manager())
-      return fail(std::move(region.error()));
+    // The manager still has it, and starts another memiod; or the memiod that was to be taken over goes on.
+    if (region.error().code == Errc::out_of_resources) return fail(std::move(region.error()));
     log_warning("the region {} does not come back: {}", one.record.spec.name, region.error().text());
     store_.drop(one.index);
   }
-  if (!kept.empty()) log_info("{} regions have come back", registry_.regions().size());
   return {};
+}
+
+void Broker::begin() {
+  store_.begin();
+  registry_.on_change([this](const auto& region, auto change) { on_registry_change(region, change); });
+  for (const auto& region : restored_) {
+    if (registry_.find(region->name()) == region) on_registry_change(region, Registry::Change::created);
+    linger_.on_adopted(region);
+  }
+  if (!restored_.empty()) log_info("{} regions have come back", restored_.size());
+  restored_.clear();
 }
 
 Result<void> Broker::hand_over_to(Session& session) {

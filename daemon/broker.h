@@ -36,9 +36,11 @@ class Broker {
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Takes back what an earlier memiod had. Error: out_of_resources, if there is a service manager, which then starts
-  // another memiod.
+  // Takes back what an earlier memiod had, and changes nothing that it would go on with. Error: out_of_resources; then
+  // it all has to stay where it is, for another memiod.
   Result<void> restore(std::vector<Store::Kept>&& kept);
+  // Begins its work: no earlier memiod is there any more.
+  void begin();
   // Calls back when nothing has been owned for so long: no region, and no connection. Error: system.
   Result<void> on_idle(std::chrono::milliseconds delay, std::function<void()> on_idle) {
     return idle_.start(loop_, delay, std::move(on_idle));
@@ -127,6 +129,7 @@ class Broker {
   Session::Counts counts_;  // of sessions that have ended
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
+  std::vector<std::shared_ptr<Region>> restored_;  // until begin()
   std::list<Listener> listeners_;
   bool ending_ = false;
   bool handed_over_ = false;

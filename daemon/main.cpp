@@ -90,12 +90,14 @@ Result<std::string> own_path(const Options& options) {
   return options.socket;
 }
 
-// What there is already: from systemd, or from the memiod that is taken over.
-Result<PassedFds> take_what_there_is(const Options& options) {
-  if (!options.take_over) return take_passed_fds();
+// The memiod that is to be taken over, if any is.
+Result<std::optional<Predecessor>> ask_predecessor(const Options& options) {
+  if (!options.take_over) return std::nullopt;
   const auto path = own_path(options);
   if (!path) return fail(path.error());
-  return take_over(*path);
+  auto asked = Predecessor::ask(*path);
+  if (!asked) return fail(std::move(asked.error()));
+  return std::move(*asked);
 }
 
 // Listens at the sockets that were passed, or at one of our own. Returns the path of that, to be removed at the end.
@@ -145,7 +147,9 @@ Result<int> serve(const Options& options) {
   auto config = load_own_config(options);
   if (!config) return fail(std::move(config.error()));
   const auto socket_mode = config->socket_mode;
-  auto passed = take_what_there_is(options);
+  auto predecessor = ask_predecessor(options);
+  if (!predecessor) return fail(std::move(predecessor.error()));
+  auto passed = *predecessor ? Result<PassedFds>((*predecessor)->take_fds()) : take_passed_fds();
   if (!passed) return fail(std::move(passed.error()));
   Notifier notifier(*loop);
   Store store(*loop, notifier);
@@ -167,6 +171,10 @@ Result<int> serve(const Options& options) {
     });
     if (!idle) return fail(std::move(idle.error()));
   }
+  // As late as can be: from here on nobody else has it any more.
+  if (*predecessor)
+    if (auto ended = (*predecessor)->commit(); !ended) return fail(std::move(ended.error()));
+  broker.begin();
   notifier.tell("READY=1\nSTATUS=" + broker.status());
   auto code = loop->run();
   notifier.tell("STOPPING=1\nSTATUS=Stopping");

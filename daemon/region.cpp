@@ -158,7 +158,7 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::opt
   for (std::uint32_t i = own_cell + 1; i < std::min(count, region->spec_.cells); ++i)
     if (!taken || (*taken)[i]) region->cells_[i] = CellState::unclaimed;
   region->cells_[own_cell] = CellState::taken;
-  region->clear_cell(own_cell);
+  region->end_own_leases();
   return region;
 }
 
@@ -422,6 +422,14 @@ std::uint64_t Region::lease_count() const noexcept {
 
 bool Region::is_writing(std::uint32_t cell) const noexcept {
   return (directory_->writer.load(std::memory_order_relaxed) & ~format::writer_waiting) == cell + 1;
+}
+
+// Whoever waits for a slot is woken, whatever the word says: memiod may have died when it had cleared it and not woken
+// anybody yet. For what the cell is armed is left: an earlier memiod that hands over is armed as long as it may go on.
+void Region::end_own_leases() noexcept {
+  lease_table_->cells[own_cell].leases.store(0, std::memory_order_seq_cst);
+  lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
+  futex_wake_all(lease_table_->slot_wanted);
 }
 
 void Region::set_own_leases(std::uint64_t leases) noexcept {

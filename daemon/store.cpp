@@ -12,7 +12,6 @@ namespace memio::broker {
 
 namespace {
 
-constexpr const char* ledger_name = "ledger";
 // All that is stored is named in one variable of the next memiod's environment, which may have 128 KiB. With names of
 // three letters that is room for these. memiod.service has the same number of descriptors.
 constexpr std::size_t most_regions = 10'000;
@@ -85,8 +84,8 @@ Result<void> Store::open_ledger(PassedFds& passed, bool stored) {
       if (!stored) notifier_.store(ledger_name, {ledger_->fd()});
       return {};
     }
-    // Whoever starts this memiod again then finds it all as it was.
-    if (stored && ledger.error().code == Errc::out_of_resources) return fail(std::move(ledger.error()));
+    // Whoever starts this memiod again then finds it all as it was; or the one that hands it over goes on.
+    if (!stored || ledger.error().code == Errc::out_of_resources) return fail(std::move(ledger.error()));
     log_error("regions come back by their clients alone: {}", ledger.error().text());
     notifier_.forget(ledger_name);
   }
@@ -111,7 +110,7 @@ Result<std::vector<Store::Kept>> Store::open(PassedFds& passed, bool stored) {
     } else {
       log_warning("a region does not come back unless its clients show it: {}",
                   record ? record->spec.name + " was not stored" : record.error().text());
-      erase(index);
+      drop(index);
     }
   }
   for (const auto& [name, fds] : passed.stored) {
@@ -120,6 +119,10 @@ Result<std::vector<Store::Kept>> Store::open(PassedFds& passed, bool stored) {
   }
   passed.stored.clear();
   return kept;
+}
+
+void Store::begin() noexcept {
+  for (const auto index : std::exchange(dropped_, {})) erase(index);
 }
 
 std::unique_ptr<Record> Store::go_on(Ledger::Index index, const Region& region) {

@@ -31,17 +31,23 @@ class Store {
     Region::Fds fds;
   };
 
+  // What the ledger's file is stored and handed over as.
+  static constexpr const char* ledger_name = "ledger";
+
   Store(EventLoop& loop, Notifier& notifier);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
   // Opens the ledger, that of an earlier memiod if it was passed; the regions that it and the descriptors agree upon.
   // What is left over is dropped, with a line in the log. `stored`: it is the manager that passed them, and it still
-  // has them. Error: out_of_resources.
+  // has them. Errors: out_of_resources; corrupt, if a ledger that another memiod has handed over cannot be read.
   Result<std::vector<Kept>> open(PassedFds& passed, bool stored);
   // The record of a region that came back goes on; one of a region that did not ends.
   std::unique_ptr<Record> go_on(Ledger::Index index, const Region& region);
-  void drop(Ledger::Index index) noexcept { erase(index); }
+  // The record of one that cannot come back ends with begin().
+  void drop(Ledger::Index index) { dropped_.push_back(index); }
+  // From now on the ledger is ours: an earlier memiod that handed it over, and could still have gone on, has ended.
+  void begin() noexcept;
   // Keeps a region from now on. Null, with a line in the log, if it cannot be.
   std::unique_ptr<Record> keep(const Region& region);
 
@@ -71,6 +77,7 @@ class Store {
   Notifier& notifier_;
   std::optional<Ledger> ledger_;
   std::map<Ledger::Index, Entry> entries_;
+  std::vector<Ledger::Index> dropped_;
   std::size_t stored_ = 0;
   std::vector<Ledger::Index> new_;     // since the timer last fired
   std::vector<Ledger::Index> lasted_;  // until the timer fires again

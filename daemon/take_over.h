@@ -2,15 +2,16 @@
 #pragma once
 
 // How one memiod hands everything over to another, over a connection of io.memio: sockets, ledger and regions'
-// descriptors go in answers of one TakeOver call, and a second one commits. PROTOCOL.md has the rules. Both sides wait
-// for each other, for some seconds at most: the one that hands over must not change what it has handed over, and the
-// other has nothing yet.
+// descriptors go in answers of one TakeOver call, and a second one commits, as soon as the caller can go on with all of
+// it. PROTOCOL.md has the rules. The one that hands over stands still until then, for some seconds at most: it must not
+// change what it has handed over.
 
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "passed_fds.h"
+#include "talk.h"
 
 namespace memio::broker {
 
@@ -24,8 +25,23 @@ using Contents = std::vector<std::pair<std::string, std::vector<int>>>;
 // Errors: disconnected, timed_out, system, protocol_violation.
 Result<void> hand_over(int socket, const Contents& contents);
 
-// Takes everything over from the memiod that listens at `path`, which has ended its work when this returns. Errors:
-// system, and what it answered.
-Result<PassedFds> take_over(const std::string& path);
+// The other end of it: what another memiod has, and the talk with it.
+class Predecessor {
+ public:
+  // Fetches everything from the memiod that listens at `path`. Errors: system, timed_out, and what it answered.
+  static Result<Predecessor> ask(const std::string& path);
+
+  // Once only.
+  [[nodiscard]] PassedFds take_fds() noexcept { return std::move(passed_); }
+  // Has the other end: when this returns it has done its work. Until then it may go on at any time, and nothing may be
+  // changed that it would go on with. Errors: timed_out, disconnected, system; then it goes on.
+  Result<void> commit();
+
+ private:
+  explicit Predecessor(UniqueFd socket) : talk_(std::move(socket)) {}
+
+  Talk talk_;
+  PassedFds passed_;
+};
 
 }  // namespace memio::broker

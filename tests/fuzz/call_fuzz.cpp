@@ -48,6 +48,7 @@ void run(Input input) {
   require(store.open(none, true).has_value());
   auto broker = Broker::make(*loop, config(), notifier, store);
   require(broker.has_value());
+  (*broker)->begin();
   std::array<int, 2> ends{};
   require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) == 0);
   const UniqueFd peer(ends[1]);

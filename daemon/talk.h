@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "memio/channel.h"
+
+namespace memio::broker {
+
+// A channel that waits, but not for ever: one object for one talk.
+class Talk {
+ public:
+  static constexpr std::chrono::seconds longest{10};
+
+  explicit Talk(UniqueFd socket) : channel_(std::move(socket)) {}
+
+  // Sends a message; `fds` are borrowed. Errors: timed_out, disconnected, system.
+  Result<void> say(const std::string& text, const std::vector<int>& fds = {});
+  // The next message. Errors: the same, and those of Channel::receive().
+  Result<Frame> hear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] Result<void> wait_for(short events) const;
+
+  Channel channel_;
+  Clock::time_point until_ = Clock::now() + longest;
+};
+
+}  // namespace memio::broker
