@@ -53,7 +53,7 @@ Result<std::unique_ptr<Broker>> Broker::make(EventLoop& loop, Config config, Not
   auto turns = Turns::make(loop);
   if (!turns) return fail(std::move(turns.error()));
   std::unique_ptr<Broker> broker(new Broker(loop, std::move(config), std::move(*turns), notifier, store));
-  if (auto started = broker->start_call_timer(); !started) return fail(std::move(started.error()));
+  if (auto started = broker->start_sources(); !started) return fail(std::move(started.error()));
   return broker;
 }
 
@@ -77,10 +77,13 @@ Broker::Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Not
   if (auto timer = loop_.add_timer([this] { look_at_unread(); })) unread_timer_ = std::move(*timer);
 }
 
-Result<void> Broker::start_call_timer() {
+Result<void> Broker::start_sources() {
   auto timer = loop_.add_timer([this] { commands_.expire(Commands::Clock::now()); }, call_timer_accuracy);
   if (!timer) return fail(std::move(timer.error()));
   call_timer_ = std::move(*timer);
+  auto turn = loop_.add_deferred([this] { remove_leftover(); });
+  if (!turn) return fail(std::move(turn.error()));
+  leftover_turn_ = std::move(*turn);
   return {};
 }
 
@@ -258,11 +261,20 @@ void Broker::end_session(Session& session) {
   for (auto& watch : session.watches()) hub_.remove(watch);
   session.watches().clear();
   if (!ending_) forget_mailbox(session);
-  if (!ending_)
-    for (const auto& created : session.created())
-      if (const auto region = created.lock()) registry_.remove(region);
+  leftover_.insert(leftover_.end(), session.created().begin(), session.created().end());
   sessions_.erase(session.id());
+  if (!ending_) remove_leftover();
   on_change();
+}
+
+// Each watch looks at each region that goes, so thousands of either are removed in several turns of the loop.
+void Broker::remove_leftover() {
+  constexpr std::size_t most_looks = 10'000;  // some milliseconds' work
+  for (std::size_t looks = 0; !leftover_.empty() && looks < most_looks; looks += 1 + hub_.count()) {
+    if (const auto region = leftover_.front().lock()) registry_.remove(region);
+    leftover_.pop_front();
+  }
+  if (!leftover_.empty()) leftover_turn_.run_soon();
 }
 
 void Broker::forget_mailbox(Session& session) {

@@ -3,6 +3,7 @@
 
 // The daemon itself: takes connections, answers calls, and says how it is doing. One thread; nothing here blocks.
 
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -96,12 +97,13 @@ class Broker {
   };
 
   Broker(EventLoop& loop, Config config, std::unique_ptr<Turns> turns, Notifier& notifier, Store& store);
-  Result<void> start_call_timer();
+  Result<void> start_sources();
   void accept_one(int listener);
   Result<void> admit(UniqueFd& socket);
   [[nodiscard]] Result<Grants> grants_of(uid_t uid) const;
   Result<void> add_session(UniqueFd socket, Session::Identity identity);
   void end_session(Session& session);
+  void remove_leftover();
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
   void on_change();
   void give_back_memory();
@@ -133,8 +135,10 @@ class Broker {
   std::list<Listener> listeners_;
   bool ending_ = false;
   bool handed_over_ = false;
-  UniqueFd spare_;               // given up for a moment when no descriptor is left to accept with
-  std::size_t kept_memory_ = 0;  // unused bytes that the allocator kept when memory was given back last
+  UniqueFd spare_;                              // given up for a moment when no descriptor is left to accept with
+  std::size_t kept_memory_ = 0;                 // unused bytes that the allocator kept when memory was given back last
+  std::deque<std::weak_ptr<Region>> leftover_;  // of sessions that have ended, to be removed
+  EventSource leftover_turn_;
   EventSource status_timer_;
   EventSource unread_timer_;
   std::string told_status_;

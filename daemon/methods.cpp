@@ -57,11 +57,18 @@ Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Regio
                 std::move(opened->fds)};
 }
 
+// A region came or went, and each watch has looked at it.
+void spend_on_watches(Context& context) {
+  constexpr std::size_t looks_a_call = 64;  // are as much work as a call, or less
+  context.session.spend(context.broker.watches().count() / looks_a_call);
+}
+
 Result<Answer> create(Context& context, const CreateParameters& parameters) {
   if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
   if (!context.session.grants().allows(parameters.name, Right::create))
     return fail(Errc::permission_denied, "this connection may not create a region " + parameters.name);
   auto region = context.broker.registry().create(parameters, context.session.account());
+  spend_on_watches(context);
   if (!region) return fail(std::move(region.error()));
   auto answer = open_handle(context, *region, Access::write);
   if (!answer) {
@@ -128,6 +135,7 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     if (!adopted) return fail(std::move(adopted.error()));
     region = *adopted;
     context.broker.linger().on_adopted(region);
+    spend_on_watches(context);
   }
   if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
@@ -197,6 +205,7 @@ Result<Answer> remove(Context& context, const RemoveParameters& parameters) {
   auto region = find_region(context, parameters.name, Right::remove);
   if (!region) return fail(std::move(region.error()));
   context.broker.registry().remove(*region);
+  spend_on_watches(context);
   return Answer{to_text(RemoveReply{}), {}};
 }
 
@@ -218,6 +227,7 @@ Result<Answer> watch(Context& context, const WatchParameters& parameters) {
   auto& added = session.watches().emplace_back(std::move(owner), parameters.pattern,
                                                parameters.versions.value_or(false), std::move(*charge));
   context.broker.watches().add(added);
+  spend_on_names(context);
   return Answer{};
 }
 

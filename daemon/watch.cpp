@@ -13,9 +13,12 @@ bool Watch::matches_name(const std::string& name) const {
 
 bool Watch::wants_versions(const std::string& name) const { return versions_ && matches_name(name); }
 
-void Watch::start(const Registry& registry) {
-  for (const auto& [name, region] : registry.regions())
-    if (matches_name(name)) enqueue(queued_[region->generation()].existence, EventKind::present, region);
+void Watch::start(const Registry& registry, const std::function<void(const std::shared_ptr<Region>&)>& listen) {
+  for (const auto& [name, region] : registry.regions()) {
+    if (!matches_name(name)) continue;
+    enqueue(queued_[region->generation()].existence, EventKind::present, region);
+    if (versions_) listen(region);
+  }
   items_.push_back({EventKind::ready, nullptr});
 }
 
@@ -76,35 +79,14 @@ WatchHub::WatchHub(Doorbells& doorbells, Registry& registry) : doorbells_(doorbe
 }
 
 void WatchHub::add(Watch& watch) {
-  watches_.push_back(&watch);
-  watch.start(registry_);
-  for (const auto& [name, region] : registry_.regions())
-    if (watch.wants_versions(name)) listen(region);
-}
-
-void WatchHub::remove(Watch& watch) {
-  std::erase(watches_, &watch);
-  if (!watch.versions()) return;
-  for (const auto& [name, region] : registry_.regions())
-    if (watch.wants_versions(name)) stop_listening(region);
-}
-
-void WatchHub::listen(const std::shared_ptr<Region>& region) {
-  if (++listeners_[region->generation()] == 1) doorbells_.listen(region);
-}
-
-void WatchHub::stop_listening(const std::shared_ptr<Region>& region) {
-  const auto found = listeners_.find(region->generation());
-  if (found == listeners_.end() || --found->second > 0) return;
-  listeners_.erase(found);
-  doorbells_.stop(region);
+  watches_.insert(&watch);
+  watch.start(registry_, [this](const std::shared_ptr<Region>& region) { doorbells_.listen(region); });
 }
 
 void WatchHub::on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change) {
   const bool created = change == Registry::Change::created;
-  if (!created) listeners_.erase(region->generation());
   for (Watch* watch : watches_) {
-    if (created && watch->wants_versions(region->name())) listen(region);
+    if (created && watch->wants_versions(region->name())) doorbells_.listen(region);
     watch->note(region, created ? EventKind::created : EventKind::removed);
     if (watch->pending() > 0) watch->wake();
   }
@@ -112,11 +94,14 @@ void WatchHub::on_registry_change(const std::shared_ptr<Region>& region, Registr
 
 // Watches are told in turns of their own: with thousands of them on a busy region nobody else is to wait for all.
 void WatchHub::on_publish(const std::shared_ptr<Region>& region) {
+  bool wanted = false;
   for (Watch* watch : watches_) {
     if (!watch->wants_versions(region->name())) continue;
+    wanted = true;
     watch->note(region, EventKind::version);
     watch->wake();
   }
+  if (!wanted) doorbells_.stop(region);
 }
 
 }  // namespace memio::broker

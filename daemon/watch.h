@@ -10,8 +10,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "doorbells.h"
 #include "registry.h"
@@ -34,8 +34,8 @@ class Watch {
   Watch(Owner owner, std::optional<std::string> pattern, bool versions, Charge charge = {})
       : owner_(std::move(owner)), pattern_(std::move(pattern)), versions_(versions), charge_(std::move(charge)) {}
 
-  // Queues what there is, and `ready`.
-  void start(const Registry& registry);
+  // Queues what there is, and `ready`; hands each region of which it wants version events to `listen`.
+  void start(const Registry& registry, const std::function<void(const std::shared_ptr<Region>&)>& listen);
   void note(const std::shared_ptr<Region>& region, EventKind kind);
   [[nodiscard]] std::size_t pending() const noexcept { return items_.size(); }
   void wake() const { owner_.wake(); }
@@ -43,7 +43,6 @@ class Watch {
   int flush(int most);
   // Whether version events of this region are wanted.
   [[nodiscard]] bool wants_versions(const std::string& name) const;
-  [[nodiscard]] bool versions() const noexcept { return versions_; }
 
  private:
   struct Item {
@@ -79,20 +78,19 @@ class WatchHub {
 
   // Tells the watch what there is. It must be removed before it is destroyed.
   void add(Watch& watch);
-  void remove(Watch& watch);
+  // Regions that nobody else watches are listened to until they are published once more: a session that ends with
+  // thousands of watches costs no look at each of thousands of regions for each of them.
+  void remove(Watch& watch) { watches_.erase(&watch); }
+  [[nodiscard]] std::size_t count() const noexcept { return watches_.size(); }
   // A region has come or gone.
   void on_registry_change(const std::shared_ptr<Region>& region, Registry::Change change);
 
  private:
   void on_publish(const std::shared_ptr<Region>& region);
-  // One watch more, or less, wants the region's versions.
-  void listen(const std::shared_ptr<Region>& region);
-  void stop_listening(const std::shared_ptr<Region>& region);
 
   Doorbells& doorbells_;
   Registry& registry_;
-  std::vector<Watch*> watches_;
-  std::map<std::uint64_t, std::size_t> listeners_;  // how many watches want a region's versions, by generation
+  std::set<Watch*> watches_;
 };
 
 }  // namespace memio::broker

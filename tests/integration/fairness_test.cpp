@@ -151,6 +151,69 @@ TEST_F(Fairness, AWatchOfManyRegions) {
   EXPECT_EQ(watcher.receive()->parameters.at("event"), "ready");
 }
 
+// Nor is beginning to watch a small thing, nor a region's coming where many watch.
+TEST_F(Fairness, AFloodOfWatchesCountsTheRegionsThatTheyLookAt) {
+  constexpr std::uint64_t regions = 640;
+  create_regions(regions);
+  auto flooder = connect();
+  constexpr int flood = 100;
+  const auto send_flood = [&] {
+    ASSERT_TRUE(
+        flooder.send(repeat(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})", flood)));
+  };
+  constexpr std::uint64_t calls_a_watch = 1 + regions / 64;
+  EXPECT_LE(messages(ask_after(send_flood, list_sessions)).back(), 1 + most_turns * (most_calls / calls_a_watch + 1));
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->parameters.at("event"), "ready");
+}
+
+TEST_F(Fairness, AFloodOfRegionsCountsTheWatchesThatLookAtThem) {
+  constexpr std::uint64_t watches = 640;
+  auto watcher = connect();
+  for (std::uint64_t i = 0; i < watches; ++i)
+    ASSERT_EQ(watcher.ask(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})")
+                  ->parameters.at("event"),
+              "ready");
+  auto flooder = connect();
+  constexpr int flood = 100;
+  const auto send_flood = [&] {
+    for (int i = 0; i < flood; ++i)
+      ASSERT_TRUE(flooder.send(R"({"method":"io.memio.Create","parameters":{"capacity":1,"name":"r)" +
+                               std::to_string(i) + "\"}}" + '\0'));
+  };
+  constexpr std::uint64_t calls_a_create = 1 + watches / 64;
+  EXPECT_LE(messages(ask_after(send_flood, list_sessions)).back(), 1 + most_turns * (most_calls / calls_a_create + 1));
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "") << "nothing is lost";
+}
+
+// What a session leaves behind goes in pieces where many watch, but goes.
+TEST_F(Fairness, ManyRegionsOfASessionThatEndsWhereManyWatch) {
+  constexpr std::uint64_t watches = 2'000;
+  constexpr std::uint64_t regions = 60;
+  auto watcher = connect();
+  for (std::uint64_t i = 0; i < watches; ++i)
+    ASSERT_EQ(watcher.ask(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})")
+                  ->parameters.at("event"),
+              "ready");
+  auto hearing = connect();
+  ASSERT_EQ(hearing.ask(R"({"method":"io.memio.Watch","more":true})")->parameters.at("event"), "ready");
+  auto owner = std::make_unique<Client>(daemon_.connect());
+  std::vector<Region> created;
+  for (std::uint64_t i = 0; i < regions; ++i) {
+    created.push_back(std::move(*owner->create("r" + std::to_string(i), {.capacity = 1})));
+    ASSERT_EQ(hearing.receive()->parameters.at("event"), "created");
+  }
+  const auto left = value(ask_after(
+                              [&] {
+                                created.clear();
+                                owner.reset();
+                              },
+                              metrics),
+                          "memio_regions");
+  EXPECT_GT(left, regions / 2) << "not all in one turn";
+  for (std::uint64_t i = 0; i < regions; ++i) ASSERT_EQ(hearing.receive()->parameters.at("event"), "removed");
+  EXPECT_EQ(value(*bystander_.ask(metrics), "memio_regions"), 0U);
+}
+
 // A message to many listeners is more work than other calls, and counts as more of them.
 TEST_F(Fairness, AFloodOfMessagesToManyDelaysAnothersByATurn) {
   constexpr std::uint64_t listeners = 160;

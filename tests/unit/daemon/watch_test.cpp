@@ -36,7 +36,7 @@ TEST_F(WatchTest, FirstTellsWhatIsThereThenReady) {
   create("a");
   create("secret");
   auto watch = make();
-  watch.start(registry_);
+  watch.start(registry_, [](const auto&) {});
   watch.flush(1000);
   EXPECT_EQ(told_, (Told{"present a", "present b", "ready"}));
 }
