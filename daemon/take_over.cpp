@@ -48,7 +48,7 @@ Result<bool> take(Frame frame, PassedFds& passed) {
   auto reply = decode_reply(frame.text);
   if (!reply) return fail(std::move(reply.error()));
   if (!reply->error.empty()) return fail(to_error(*reply));
-  const auto parameters = protocol::parse<TakeOverReply>(reply->parameters);
+  const auto parameters = protocol::parse_reply<TakeOverReply>(reply->parameters);
   if (!parameters) return fail(parameters.error());
   if (!parameters->name) return false;
   if (frame.fds.size() != parameters->file_descriptors.size())
@@ -94,6 +94,7 @@ Result<Predecessor> Predecessor::ask(const std::string& path) {
 
 Result<void> Predecessor::commit() {
   if (auto said = talk_.say(call(true)); !said) return said;
+  talk_.be_patient();  // only the other can say now who goes on
   auto last = talk_.hear();
   if (!last) return fail(std::move(last.error()));
   return {};

@@ -34,7 +34,7 @@ class Predecessor {
   // Once only.
   [[nodiscard]] PassedFds take_fds() noexcept { return std::move(passed_); }
   // Has the other end: when this returns it has done its work. Until then it may go on at any time, and nothing may be
-  // changed that it would go on with. Errors: timed_out, disconnected, system; then it goes on.
+  // changed that it would go on with. Waits as long as it is there. Errors: disconnected, system; then it goes on.
   Result<void> commit();
 
  private:

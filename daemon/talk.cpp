@@ -34,9 +34,10 @@ Result<Frame> Talk::hear() {
 
 Result<void> Talk::wait_for(short events) const {
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now()).count();
+    std::chrono::milliseconds left(-1);  // without end
+    if (until_) left = std::chrono::ceil<std::chrono::milliseconds>(std::max(*until_ - Clock::now(), {}));
     pollfd wanted{channel_.fd(), events, 0};
-    const int ready = left > 0 ? ::poll(&wanted, 1, static_cast<int>(left)) : 0;
+    const int ready = ::poll(&wanted, 1, static_cast<int>(left.count()));
     if (ready > 0) return {};
     if (ready == 0)
       return fail(Errc::timed_out, "the other memiod took more than " + std::to_string(longest.count()) + " s");

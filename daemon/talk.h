@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@
 
 namespace memio::broker {
 
-// A channel that waits, but not for ever: one object for one talk.
+// A channel that waits, but not for ever unless it is told to: one object for one talk.
 class Talk {
  public:
   static constexpr std::chrono::seconds longest{10};
@@ -20,6 +21,8 @@ class Talk {
   Result<void> say(const std::string& text, const std::vector<int>& fds = {});
   // The next message. Errors: the same, and those of Channel::receive().
   Result<Frame> hear();
+  // From now on it waits as long as the other end is there.
+  void be_patient() noexcept { until_.reset(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -27,7 +30,7 @@ class Talk {
   [[nodiscard]] Result<void> wait_for(short events) const;
 
   Channel channel_;
-  Clock::time_point until_ = Clock::now() + longest;
+  std::optional<Clock::time_point> until_ = Clock::now() + longest;
 };
 
 }  // namespace memio::broker

@@ -49,7 +49,7 @@ JsonText remove_parameters(std::string_view name) {
 template <class Reply>
 Result<Reply> read_answer(const Result<Answer>& answer) {
   if (!answer) return fail(answer.error());
-  auto reply = protocol::parse<Reply>(answer->parameters);
+  auto reply = protocol::parse_reply<Reply>(answer->parameters);
   if (!reply) return fail(Errc::protocol_violation, "memiod answered with a wrong field: " + reply.error().message);
   return reply;
 }

@@ -215,7 +215,7 @@ void ClientCore::run_answered() {
 
 Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, bool creator) {
   if (!answer) return fail(std::move(answer.error()));
-  auto reply = protocol::parse<protocol::OpenReply>(answer->parameters);
+  auto reply = protocol::parse_reply<protocol::OpenReply>(answer->parameters);
   const auto bad = [](const std::string& what) {
     return fail(Errc::protocol_violation, "memiod answered with " + what);
   };
@@ -260,7 +260,7 @@ Mail& ClientCore::mail() {
 void ClientCore::open_mail() {
   auto opened = [this](Result<Answer> answer) {
     if (!answer) return mail_->opened(fail(std::move(answer.error())));
-    const auto reply = protocol::parse<protocol::OpenConnectionReply>(answer->parameters);
+    const auto reply = protocol::parse_reply<protocol::OpenConnectionReply>(answer->parameters);
     if (!reply || reply->connection_file_descriptor >= answer->fds.size())
       return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a connection"));
     mail_->opened(Mail::Opened{std::move(answer->fds[reply->connection_file_descriptor]), reply->message_bytes});

@@ -337,7 +337,7 @@ Result<void> Mail::take(Frame frame) {
   auto decoded = decode_reply(frame.text, Objects::passed_on);
   if (!decoded) return fail(std::move(decoded.error()));
   if (!decoded->error.empty()) return fail(to_error(*decoded));
-  auto reply = protocol::parse<protocol::ReceiveReply>(decoded->parameters);
+  auto reply = protocol::parse_reply<protocol::ReceiveReply>(decoded->parameters);
   if (!reply) return fail(Errc::protocol_violation, "memiod sent a delivery with a wrong " + reply.error().message);
   auto attachments = open_attachments(*reply, std::move(frame.fds));
   if (!attachments && attachments.error().code == Errc::protocol_violation) return fail(std::move(attachments.error()));

@@ -121,7 +121,7 @@ void ClientCore::claim(OpenRegion& region) {
       if (reason == Errc::permission_denied || reason == Errc::out_of_resources) claim_later(weak);
       return;
     }
-    const auto reply = protocol::parse<protocol::AttachReply>(answer->parameters);
+    const auto reply = protocol::parse_reply<protocol::AttachReply>(answer->parameters);
     if (!reply) return;
     if (const auto open = weak.lock())
       open->set_handle(reply->id);

@@ -94,7 +94,7 @@ Result<void> Watcher::Impl::take(const Frame& frame) {
   auto reply = decode_reply(frame.text);
   if (!reply) return fail(std::move(reply.error()));
   if (!reply->error.empty()) return fail(to_error(*reply));
-  auto parsed = protocol::parse<protocol::WatchReply>(reply->parameters);
+  auto parsed = protocol::parse_reply<protocol::WatchReply>(reply->parameters);
   if (!parsed)
     return fail(Errc::protocol_violation, "memiod sent a watch event with a wrong " + parsed.error().message);
   events.push_back({parsed->event, std::move(parsed->region), parsed->version});

@@ -85,7 +85,7 @@ class Request {
     const auto reply = decode_reply(frame.text);
     if (!reply) return fail(reply.error());
     if (!reply->error.empty()) return fail(to_error(*reply));
-    const auto parameters = protocol::parse<protocol::OpenConnectionReply>(reply->parameters);
+    const auto parameters = protocol::parse_reply<protocol::OpenConnectionReply>(reply->parameters);
     if (!parameters || parameters->connection_file_descriptor >= frame.fds.size())
       return fail(Errc::protocol_violation, "memiod answered without a connection");
     return std::move(frame.fds[parameters->connection_file_descriptor]);

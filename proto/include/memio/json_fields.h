@@ -2,7 +2,8 @@
 #pragma once
 
 // Reads and writes the fields of a protocol object strictly: a field that is missing, of another type or unknown is an
-// error that names it. The code that proto/generate.py makes is the only user.
+// error that names it. Only in replies unknown ones are left out: they are those of a newer memiod. The code that
+// proto/generate.py makes is the only user.
 
 #include <algorithm>
 #include <array>
@@ -53,11 +54,13 @@ concept Struct = requires(FieldWriter& writer, FieldReader& reader, T& value) {
   read_fields(reader, value);
 };
 
+enum class UnknownFields : std::uint8_t { refused, left_out };
+
 // Reads an object's fields, in any order. What is wrong is only spelled out when something is.
 class FieldReader {
  public:
   // Borrows `object`.
-  explicit FieldReader(const Json& object) : object_(object) {
+  FieldReader(const Json& object, UnknownFields unknown) : object_(object), unknown_(unknown) {
     constexpr std::size_t usual = 16;
     known_.reserve(usual);
   }
@@ -87,7 +90,7 @@ class FieldReader {
 
   // The name of the first field that is wrong, if one is.
   [[nodiscard]] std::optional<std::string> finish() {
-    if (!failed_ && found_ < object_.size()) failed_ = unknown_field();
+    if (!failed_ && unknown_ == UnknownFields::refused && found_ < object_.size()) failed_ = unknown_field();
     return std::move(failed_);
   }
 
@@ -106,33 +109,33 @@ class FieldReader {
 
   // Each is false if the value is not what it should be; `inside` is then where in it, and stays empty if that is the
   // value itself.
-  static bool read_json(const Json& json, std::string& value, std::string&) {
+  bool read_json(const Json& json, std::string& value, std::string&) {
     if (!json.is_string()) return false;
     value = json.get_ref<const std::string&>();
     return true;
   }
-  static bool read_json(const Json& json, bool& value, std::string&) {
+  bool read_json(const Json& json, bool& value, std::string&) {
     if (!json.is_boolean()) return false;
     value = json.get<bool>();
     return true;
   }
-  static bool read_json(const Json& json, std::uint64_t& value, std::string&) {
+  bool read_json(const Json& json, std::uint64_t& value, std::string&) {
     if (!json.is_number_unsigned()) return false;  // nlohmann keeps every non-negative integer so
     value = json.get<std::uint64_t>();
     return true;
   }
-  static bool read_json(const Json& json, JsonText& value, std::string&) {
+  bool read_json(const Json& json, JsonText& value, std::string&) {
     value.text = memio::to_text(json);
     return true;
   }
   template <NamedEnum E>
-  static bool read_json(const Json& json, E& value, std::string&) {
+  bool read_json(const Json& json, E& value, std::string&) {
     const auto parsed = json.is_string() ? from_string<E>(json.get_ref<const std::string&>()) : std::nullopt;
     if (parsed) value = *parsed;
     return parsed.has_value();
   }
   template <class T>
-  static bool read_json(const Json& json, std::vector<T>& value, std::string& inside) {
+  bool read_json(const Json& json, std::vector<T>& value, std::string& inside) {
     if (!json.is_array()) return false;
     for (const auto& element : json) {
       if (read_json(element, value.emplace_back(), inside)) continue;
@@ -142,9 +145,9 @@ class FieldReader {
     return true;
   }
   template <Struct T>
-  static bool read_json(const Json& json, T& value, std::string& inside) {
+  bool read_json(const Json& json, T& value, std::string& inside) {
     if (!json.is_object()) return false;
-    FieldReader reader(json);
+    FieldReader reader(json, unknown_);
     read_fields(reader, value);
     const auto wrong = reader.finish();
     if (wrong) inside = "." + *wrong;
@@ -152,6 +155,7 @@ class FieldReader {
   }
 
   const Json& object_;
+  UnknownFields unknown_;
   std::size_t found_ = 0;
   std::optional<std::string> failed_;
   std::vector<std::string_view> known_;
@@ -159,13 +163,19 @@ class FieldReader {
 
 // Reads a whole object. Error: invalid_parameter, its message the name of the field that is wrong.
 template <Struct T>
-[[nodiscard]] Result<T> parse(const Json& json) {
+[[nodiscard]] Result<T> parse(const Json& json, UnknownFields unknown = UnknownFields::refused) {
   if (!json.is_object()) return fail(Errc::invalid_parameter, "parameters");
   T value;
-  FieldReader reader(json);
+  FieldReader reader(json, unknown);
   read_fields(reader, value);
   if (auto wrong = reader.finish()) return fail(Errc::invalid_parameter, std::move(*wrong));
   return value;
+}
+
+// The same for a reply, of a memiod that may be newer.
+template <Struct T>
+[[nodiscard]] Result<T> parse_reply(const Json& json) {
+  return parse<T>(json, UnknownFields::left_out);
 }
 
 // Writes an object's fields as text, in the order in which it is told of them: that of their names.
