@@ -231,18 +231,29 @@ Region::~Region() {
 }
 
 Result<std::uint32_t> Region::take_cell() {
-  const auto found = std::ranges::find(cells_, CellState::free);
-  if (found == cells_.end())
+  const auto cell = find_free_cell();
+  if (!cell)
     return fail(Errc::limit_exceeded, "the region " + spec_.name + " has all the " + std::to_string(spec_.cells - 1) +
                                           " handles that it can have");
-  const auto cell = static_cast<std::uint32_t>(found - cells_.begin());
-  *found = CellState::taken;
-  if (record_) record_->set_taken(cell, true);
+  cells_[*cell] = CellState::taken;
+  if (record_) record_->set_taken(*cell, true);
   on_opened();
   // Written from what we know, not from what the memory says.
   const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
   lease_table_->cells_used.store(static_cast<std::uint32_t>(cells_.rend() - last), std::memory_order_seq_cst);
-  return cell;
+  return *cell;
+}
+
+// An owner whose connection has ended may live, and go on storing leases in the cell that it has mapped. So that they
+// do not end another's, such a cell is the last to be taken.
+std::optional<std::uint32_t> Region::find_free_cell() const noexcept {
+  std::optional<std::uint32_t> tied;
+  for (std::uint32_t i = 0; i < cells_.size(); ++i) {
+    if (cells_[i] != CellState::free) continue;
+    if (!is_tied(i)) return i;
+    if (!tied) tied = i;
+  }
+  return tied;
 }
 
 Result<void> Region::claim_cell(std::uint32_t cell) {

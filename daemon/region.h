@@ -173,6 +173,7 @@ class Region {
   Result<void> map_files();
   Result<void> write_formats();
   void on_opened() noexcept;
+  [[nodiscard]] std::optional<std::uint32_t> find_free_cell() const noexcept;
   void free_cell(std::uint32_t cell) noexcept;
   void clear_cell(std::uint32_t cell) noexcept;
   [[nodiscard]] bool is_tied(std::uint32_t cell) const noexcept;

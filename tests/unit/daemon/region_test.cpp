@@ -135,6 +135,21 @@ TEST(BrokerRegion, AWillStaysWhenMemiodEndsAndIsDoneIfNobodyClaimsTheCell) {
   EXPECT_EQ(mapped.leases().cells[claimed].will.load(), 1U) << "its owner is there";
 }
 
+// Its owner lost the connection and lives.
+TEST(BrokerRegion, ACellThatSomebodyStillHasIsTheLastToBeGivenOut) {
+  const auto region = make_region();
+  const auto cell = *region->take_cell();
+  auto fds = *region->fds_for(Access::read);
+  Region::tie_cell(cell, fds);
+  region->give_back_cell(cell);
+  for (std::uint32_t i = cell + 1; i < cells; ++i) EXPECT_EQ(*region->take_cell(), i);
+  EXPECT_EQ(*region->take_cell(), cell) << "rather than refusing the opener";
+  region->give_back_cell(cell + 1);
+  region->give_back_cell(cell);
+  fds.leases.reset();
+  EXPECT_EQ(*region->take_cell(), cell);
+}
+
 TEST(BrokerRegion, ACellWaitsForItsOwnerAsLongAsThatLives) {
   const auto region = make_region(1);
   Mapped mapped(*region);
