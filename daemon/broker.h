@@ -132,13 +132,13 @@ class Broker {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
   std::vector<std::shared_ptr<Region>> restored_;  // until begin()
+  std::deque<std::weak_ptr<Region>> leftover_;     // of sessions that have ended, to be removed
+  EventSource leftover_turn_;
   std::list<Listener> listeners_;
   bool ending_ = false;
   bool handed_over_ = false;
-  UniqueFd spare_;                              // given up for a moment when no descriptor is left to accept with
-  std::size_t kept_memory_ = 0;                 // unused bytes that the allocator kept when memory was given back last
-  std::deque<std::weak_ptr<Region>> leftover_;  // of sessions that have ended, to be removed
-  EventSource leftover_turn_;
+  UniqueFd spare_;               // given up for a moment when no descriptor is left to accept with
+  std::size_t kept_memory_ = 0;  // unused bytes that the allocator kept when memory was given back last
   EventSource status_timer_;
   EventSource unread_timer_;
   std::string told_status_;

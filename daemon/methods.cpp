@@ -68,8 +68,8 @@ Result<Answer> create(Context& context, const CreateParameters& parameters) {
   if (!context.session.grants().allows(parameters.name, Right::create))
     return fail(Errc::permission_denied, "this connection may not create a region " + parameters.name);
   auto region = context.broker.registry().create(parameters, context.session.account());
-  spend_on_watches(context);
   if (!region) return fail(std::move(region.error()));
+  spend_on_watches(context);
   auto answer = open_handle(context, *region, Access::write);
   if (!answer) {
     context.broker.registry().remove(*region);

@@ -158,7 +158,10 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::opt
   for (std::uint32_t i = own_cell + 1; i < std::min(count, region->spec_.cells); ++i)
     if (!taken || (*taken)[i]) region->cells_[i] = CellState::unclaimed;
   region->cells_[own_cell] = CellState::taken;
-  region->end_own_leases();
+  // An earlier memiod may have died while it shrank, or when it had cleared the word and not woken anybody yet. For
+  // what the cell is armed is left: one that hands over is armed as long as it may go on.
+  region->set_own_leases(0);
+  region->wake_for_slots();
   return region;
 }
 
@@ -339,8 +342,7 @@ void Region::clear_cell(std::uint32_t cell) noexcept {
   const bool willed = entry.will.exchange(0, std::memory_order_seq_cst) != 0;
   // The owner may have died after it changed a word and before it woke those who sleep on it, or after it was woken
   // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
-  lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
-  futex_wake_all(lease_table_->slot_wanted);
+  wake_for_slots();
   if (sealed_) return ring();  // its only writer was the creator
   std::uint32_t holder = directory_->writer.load(std::memory_order_seq_cst);
   bool freed = false;
@@ -435,19 +437,14 @@ bool Region::is_writing(std::uint32_t cell) const noexcept {
   return (directory_->writer.load(std::memory_order_relaxed) & ~format::writer_waiting) == cell + 1;
 }
 
-// Whoever waits for a slot is woken, whatever the word says: memiod may have died when it had cleared it and not woken
-// anybody yet. For what the cell is armed is left: an earlier memiod that hands over is armed as long as it may go on.
-void Region::end_own_leases() noexcept {
-  lease_table_->cells[own_cell].leases.store(0, std::memory_order_seq_cst);
+void Region::wake_for_slots() noexcept {
   lease_table_->slot_wanted.store(0, std::memory_order_seq_cst);
   futex_wake_all(lease_table_->slot_wanted);
 }
 
 void Region::set_own_leases(std::uint64_t leases) noexcept {
   lease_table_->cells[own_cell].leases.store(leases, std::memory_order_seq_cst);
-  if (leases != 0 || lease_table_->slot_wanted.load(std::memory_order_seq_cst) == 0) return;
-  lease_table_->slot_wanted.store(0, std::memory_order_relaxed);
-  futex_wake_all(lease_table_->slot_wanted);
+  if (leases == 0 && lease_table_->slot_wanted.load(std::memory_order_seq_cst) != 0) wake_for_slots();
 }
 
 Result<Region::ShrinkStep> Region::shrink_step(std::uint64_t place) {

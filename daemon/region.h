@@ -181,7 +181,7 @@ class Region {
   [[nodiscard]] std::uint64_t leases_of_others() const noexcept;
   [[nodiscard]] bool has_free_slot_beside(unsigned slot) const noexcept;
   void set_own_leases(std::uint64_t leases) noexcept;
-  void end_own_leases() noexcept;
+  void wake_for_slots() noexcept;
 
   Spec spec_;
   uid_t owner_ = 0;

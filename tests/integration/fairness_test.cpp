@@ -24,6 +24,7 @@ constexpr std::uint64_t most_turns = 2;
 
 constexpr std::string_view call_of_others = R"({"method":"io.memio.List"})";
 constexpr std::string_view list_sessions = R"({"method":"io.memio.ListSessions"})";
+constexpr std::string_view watch_none = R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})";
 constexpr std::string_view metrics = R"({"method":"io.memio.Metrics"})";
 
 class Fairness : public DaemonTest {
@@ -40,6 +41,13 @@ class Fairness : public DaemonTest {
     auto client = daemon_.connect();
     for (std::uint64_t i = 0; i < count; ++i)
       ASSERT_TRUE(client.create("region" + std::to_string(i), {.capacity = 1, .lifetime = Lifetime::persistent}));
+  }
+  // A connection with so many watches, all of which look at each region.
+  [[nodiscard]] RawConnection watch_nothing(std::uint64_t watches) const {
+    auto watcher = connect();
+    for (std::uint64_t i = 0; i < watches; ++i)
+      EXPECT_EQ(watcher.ask(std::string(watch_none))->parameters.at("event"), "ready");
+    return watcher;
   }
   // What the bystander is answered when it asks after `others` have done what they do, and memiod finds all of it at
   // once.
@@ -157,10 +165,7 @@ TEST_F(Fairness, AFloodOfWatchesCountsTheRegionsThatTheyLookAt) {
   create_regions(regions);
   auto flooder = connect();
   constexpr int flood = 100;
-  const auto send_flood = [&] {
-    ASSERT_TRUE(
-        flooder.send(repeat(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})", flood)));
-  };
+  const auto send_flood = [&] { ASSERT_TRUE(flooder.send(repeat(watch_none, flood))); };
   constexpr std::uint64_t calls_a_watch = 1 + regions / 64;
   EXPECT_LE(messages(ask_after(send_flood, list_sessions)).back(), 1 + most_turns * (most_calls / calls_a_watch + 1));
   for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->parameters.at("event"), "ready");
@@ -168,11 +173,7 @@ TEST_F(Fairness, AFloodOfWatchesCountsTheRegionsThatTheyLookAt) {
 
 TEST_F(Fairness, AFloodOfRegionsCountsTheWatchesThatLookAtThem) {
   constexpr std::uint64_t watches = 640;
-  auto watcher = connect();
-  for (std::uint64_t i = 0; i < watches; ++i)
-    ASSERT_EQ(watcher.ask(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})")
-                  ->parameters.at("event"),
-              "ready");
+  const auto watcher = watch_nothing(watches);
   auto flooder = connect();
   constexpr int flood = 100;
   const auto send_flood = [&] {
@@ -189,11 +190,7 @@ TEST_F(Fairness, AFloodOfRegionsCountsTheWatchesThatLookAtThem) {
 TEST_F(Fairness, ManyRegionsOfASessionThatEndsWhereManyWatch) {
   constexpr std::uint64_t watches = 2'000;
   constexpr std::uint64_t regions = 60;
-  auto watcher = connect();
-  for (std::uint64_t i = 0; i < watches; ++i)
-    ASSERT_EQ(watcher.ask(R"({"method":"io.memio.Watch","more":true,"parameters":{"pattern":"none"}})")
-                  ->parameters.at("event"),
-              "ready");
+  const auto watcher = watch_nothing(watches);
   auto hearing = connect();
   ASSERT_EQ(hearing.ask(R"({"method":"io.memio.Watch","more":true})")->parameters.at("event"), "ready");
   auto owner = std::make_unique<Client>(daemon_.connect());

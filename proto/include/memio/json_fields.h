@@ -109,27 +109,27 @@ class FieldReader {
 
   // Each is false if the value is not what it should be; `inside` is then where in it, and stays empty if that is the
   // value itself.
-  bool read_json(const Json& json, std::string& value, std::string&) {
+  static bool read_json(const Json& json, std::string& value, std::string&) {
     if (!json.is_string()) return false;
     value = json.get_ref<const std::string&>();
     return true;
   }
-  bool read_json(const Json& json, bool& value, std::string&) {
+  static bool read_json(const Json& json, bool& value, std::string&) {
     if (!json.is_boolean()) return false;
     value = json.get<bool>();
     return true;
   }
-  bool read_json(const Json& json, std::uint64_t& value, std::string&) {
+  static bool read_json(const Json& json, std::uint64_t& value, std::string&) {
     if (!json.is_number_unsigned()) return false;  // nlohmann keeps every non-negative integer so
     value = json.get<std::uint64_t>();
     return true;
   }
-  bool read_json(const Json& json, JsonText& value, std::string&) {
+  static bool read_json(const Json& json, JsonText& value, std::string&) {
     value.text = memio::to_text(json);
     return true;
   }
   template <NamedEnum E>
-  bool read_json(const Json& json, E& value, std::string&) {
+  static bool read_json(const Json& json, E& value, std::string&) {
     const auto parsed = json.is_string() ? from_string<E>(json.get_ref<const std::string&>()) : std::nullopt;
     if (parsed) value = *parsed;
     return parsed.has_value();
