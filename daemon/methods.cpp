@@ -57,11 +57,10 @@ Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Regio
                 std::move(opened->fds)};
 }
 
+constexpr std::size_t looks_a_call = 64;  // are as much work as a call, or less
+
 // A region came or went, and each watch has looked at it.
-void spend_on_watches(Context& context) {
-  constexpr std::size_t looks_a_call = 64;  // are as much work as a call, or less
-  context.session.spend(context.broker.watches().count() / looks_a_call);
-}
+void spend_on_watches(Context& context) { context.session.spend(context.broker.watches().count() / looks_a_call); }
 
 Result<Answer> create(Context& context, const CreateParameters& parameters) {
   if (auto checked = check_name(parameters.name); !checked) return fail(std::move(checked.error()));
@@ -164,9 +163,8 @@ Result<Answer> close_handle(Context& context, const CloseParameters& parameters)
 
 // The names of all regions were looked at, with the patterns of the session's grants.
 void spend_on_names(Context& context) {
-  constexpr std::size_t matches_a_call = 64;  // are as much work as a call, or less
   context.session.spend(context.broker.registry().regions().size() * (context.session.grants().count() + 1) /
-                        matches_a_call);
+                        looks_a_call);
 }
 
 Result<Answer> list(Context& context, const ListParameters& parameters) {
@@ -189,7 +187,9 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
   StatReply reply{
       .region = region->info(), .version = latest.version, .length = latest.length, .memory = region->memory_in_use()};
   reply.region.sequence = latest.sequence;
+  std::size_t looks = 0;
   for (const auto& [session_id, session] : context.broker.sessions()) {
+    looks += 1 + session->handles().size();
     for (const auto& [id, handle] : session->handles()) {
       if (&handle.region() != region.get()) continue;
       reply.handle_states.push_back({.pid = pid_of(*session),
@@ -198,6 +198,7 @@ Result<Answer> stat(Context& context, const StatParameters& parameters) {
                                      .writing = region->is_writing(handle.cell())});
     }
   }
+  context.session.spend(looks / looks_a_call);
   return Answer{to_text(reply), {}};
 }
 

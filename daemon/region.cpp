@@ -238,13 +238,17 @@ Result<std::uint32_t> Region::take_cell() {
   if (!cell)
     return fail(Errc::limit_exceeded, "the region " + spec_.name + " has all the " + std::to_string(spec_.cells - 1) +
                                           " handles that it can have");
-  cells_[*cell] = CellState::taken;
-  if (record_) record_->set_taken(*cell, true);
+  take(*cell);
+  return *cell;
+}
+
+void Region::take(std::uint32_t cell) noexcept {
+  cells_[cell] = CellState::taken;
+  if (record_) record_->set_taken(cell, true);
   on_opened();
   // Written from what we know, not from what the memory says.
   const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
   lease_table_->cells_used.store(static_cast<std::uint32_t>(cells_.rend() - last), std::memory_order_seq_cst);
-  return *cell;
 }
 
 // An owner whose connection has ended may live, and go on storing leases in the cell that it has mapped. So that they
@@ -260,11 +264,12 @@ std::optional<std::uint32_t> Region::find_free_cell() const noexcept {
 }
 
 Result<void> Region::claim_cell(std::uint32_t cell) {
-  if (cell >= cells_.size() || cells_[cell] != CellState::unclaimed)
+  const bool is_there = cell < cells_.size() &&
+                        (cells_[cell] == CellState::unclaimed || (cells_[cell] == CellState::free && is_tied(cell)));
+  if (!is_there)
     return fail(Errc::not_the_region, "the cell " + std::to_string(cell) + " of the region " + spec_.name +
                                           " is not to be claimed; open the region anew");
-  cells_[cell] = CellState::taken;
-  on_opened();
+  take(cell);
   return {};
 }
 
@@ -299,7 +304,15 @@ bool Region::is_same_memory(const Fds& fds) const noexcept {
 void Region::give_back_cell(std::uint32_t cell) noexcept {
   if (left_) return;
   if (--handles_ == 0) set_unused_since(now());
+  const bool is_waited = waits_for_next(cell) && is_tied(cell);
   free_cell(cell);
+  // Its owner lives and has only lost its connection. No publisher will ring for it now, unless it arms its cell again.
+  if (is_waited) ring();
+}
+
+bool Region::waits_for_next(std::uint32_t cell) const noexcept {
+  const auto latest = directory_->latest.load(std::memory_order_seq_cst);
+  return lease_table_->cells[cell].armed.load(std::memory_order_seq_cst) == format::sequence_of(latest) + 1;
 }
 
 // The memory first: should memiod die between the two, the next one clears it again.

@@ -91,7 +91,8 @@ class Region {
   // Takes a cell back: ends its leases, frees the writer lock if its owner held it, and wakes who waited for either.
   void give_back_cell(std::uint32_t cell) noexcept;
 
-  // Gives an adopted region's cell to the one that had it before. Error: not_the_region if it is not to be had.
+  // Gives a cell to the one that had it before this memiod was there, or before its connection ended, if nobody else
+  // has been given it meanwhile. Error: not_the_region if it is not to be had.
   Result<void> claim_cell(std::uint32_t cell);
   [[nodiscard]] bool has_unclaimed() const noexcept;
   // Whether whoever made it may still claim its cell.
@@ -174,6 +175,9 @@ class Region {
   Result<void> write_formats();
   void on_opened() noexcept;
   [[nodiscard]] std::optional<std::uint32_t> find_free_cell() const noexcept;
+  void take(std::uint32_t cell) noexcept;
+  // Whether its owner has asked the publisher of the next sequence to ring.
+  [[nodiscard]] bool waits_for_next(std::uint32_t cell) const noexcept;
   void free_cell(std::uint32_t cell) noexcept;
   void clear_cell(std::uint32_t cell) noexcept;
   [[nodiscard]] bool is_tied(std::uint32_t cell) const noexcept;

@@ -279,9 +279,13 @@ void ClientCore::repoll_mail(int fd, std::uint32_t events) noexcept {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
-void ClientCore::forget_mail_handles() noexcept {
-  for (auto* region : regions_)
-    if (region->on_mail()) region->set_handle(std::nullopt);
+void ClientCore::lose_mail_handles() noexcept {
+  if (connected_) begin_claims();
+  for (auto* region : regions_) {
+    if (!region->on_mail()) continue;
+    region->set_handle(std::nullopt);
+    if (connected_) claim_later(region->weak_from_this());
+  }
 }
 
 void ClientCore::add_mail_source(MailSource& source) {

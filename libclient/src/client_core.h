@@ -97,7 +97,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void open_mail();
   Result<void> poll_mail(int fd, std::uint32_t events) noexcept;
   void repoll_mail(int fd, std::uint32_t events) noexcept;
-  void forget_mail_handles() noexcept;
+  // The connection on which it receives is lost, with the handles of regions that came on it: they are claimed on the
+  // client's own.
+  void lose_mail_handles() noexcept;
   void add_mail_source(MailSource& source);
   void remove_mail_source(MailSource& source) noexcept;
   void make_mail_ready(MailSource& source) noexcept;
@@ -157,6 +159,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void start_retrying() noexcept;
   void retry() noexcept;
   Result<void> reconnect();
+  void begin_claims() noexcept;
   void claim(OpenRegion& region);
   void claim_later(std::weak_ptr<OpenRegion> region);
   void claim_refused();

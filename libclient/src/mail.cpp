@@ -217,7 +217,6 @@ void Mail::remove(Listener::Impl& listener) noexcept {
 }
 
 void Mail::on_reconnected() {
-  pump();  // which notices that this one is lost as well
   if (state_ == State::closed) resume();
 }
 
@@ -259,7 +258,7 @@ void Mail::lose(Error reason) noexcept {
   channel_.reset();  // or memiod would take the commands for handled
   wants_write_ = false;
   outgoing_.clear();
-  core_.forget_mail_handles();
+  core_.lose_mail_handles();
   const bool for_good = reason.code != Errc::disconnected || !core_.will_come_back();
   for (const auto& [number, weak] : std::exchange(calls_, {})) {
     const auto call = weak.lock();

@@ -60,6 +60,11 @@ class OpenRegion final : public Subscriber, public std::enable_shared_from_this<
   // Its id on the connection of now; none if memiod does not know it (any more).
   [[nodiscard]] std::optional<std::uint64_t> handle() const noexcept { return handle_; }
   void set_handle(std::optional<std::uint64_t> handle) noexcept { handle_ = handle; }
+  // memiod has given the cell back. If it was there meanwhile it has cleared it.
+  void claimed(std::uint64_t handle) noexcept {
+    handle_ = handle;
+    reader_.lease_again();
+  }
   // Whether that is the connection on which the client receives, because the region was passed on to it.
   [[nodiscard]] bool on_mail() const noexcept { return on_mail_; }
   void set_on_mail(bool on_mail) noexcept { on_mail_ = on_mail; }

@@ -32,6 +32,10 @@ class Reader {
   // Leases a slot whatever is in it, to keep writers from choosing it. False if this handle has a lease of it already.
   [[nodiscard]] bool hold(unsigned slot) noexcept;
 
+  // Puts this handle's leases back into its cell, which memiod may have cleared. What a writer has chosen meanwhile, in
+  // the belief that nobody reads it, stays its own.
+  void lease_again() noexcept { set_leases(leases_); }
+
   // Copies the latest publish without leasing it, if it is small, fits, and no writer comes in between. Otherwise
   // nothing, and what is in `to` is unspecified: lease it then.
   std::optional<Leased> copy_small(std::span<std::byte> to) noexcept;

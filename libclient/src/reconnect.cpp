@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 // What a client does when memiod has gone: it looks for it, at once and then ever more rarely, and when it is back
 // shows it every region that it still has and claims its handles again. A client without a path is given a new socket
-// instead of looking, and does the same from there.
+// instead of looking, and does the same from there. When only the connection is lost on which it receives, the regions
+// that came on it are claimed on the client's own.
 //
 // memiod takes a region that it does not know only from those who may create it. So whoever may not can be too early
 // with its claim: it tries again as long as memiod keeps the cells of those who have not claimed theirs yet. So does
-// whoever comes when memiod has no memory or no descriptor left.
+// whoever comes when memiod has no memory or no descriptor left, or has not noticed yet that the lost connection is.
 
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "client_core.h"
 #include "connect.h"
@@ -78,18 +80,24 @@ Result<void> ClientCore::renew(UniqueFd socket) {
   if (connected_) return fail(Errc::misuse, "the client has not lost its connection");
   if (auto made = make_blocking(socket.get()); !made) return made;
   if (auto added = poll_add(socket.get(), EPOLLIN, key(Kind::socket, 0)); !added) return added;
+  if (mail_) mail_->pump();  // which notices if that connection is lost as well, as it mostly is
   channel_.emplace(std::move(socket), client_limits);
   connected_ = true;
   tell_reconnected_ = true;
   call_again();
   refused_.clear();
-  retry_delay_ = first_delay;
-  claim_until_ = std::chrono::steady_clock::now() + time_for_claims;
-  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i) claim(*regions_[i]);
+  begin_claims();
+  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i)
+    if (!regions_[i]->on_mail() || !regions_[i]->handle()) claim(*regions_[i]);
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher) resume(*sources_[i].watcher);
   if (connected_ && mail_) mail_->on_reconnected();
   return {};
+}
+
+void ClientCore::begin_claims() noexcept {
+  retry_delay_ = first_delay;
+  claim_until_ = std::chrono::steady_clock::now() + time_for_claims;
 }
 
 void ClientCore::claim(OpenRegion& region) {
@@ -117,14 +125,14 @@ void ClientCore::claim(OpenRegion& region) {
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
     // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
     if (!answer) {
-      const auto reason = answer.error().code;
-      if (reason == Errc::permission_denied || reason == Errc::out_of_resources) claim_later(weak);
+      constexpr std::array too_early{Errc::permission_denied, Errc::out_of_resources, Errc::not_the_region};
+      if (std::ranges::find(too_early, answer.error().code) != too_early.end()) claim_later(weak);
       return;
     }
     const auto reply = protocol::parse_reply<protocol::AttachReply>(answer->parameters);
     if (!reply) return;
     if (const auto open = weak.lock())
-      open->set_handle(reply->id);
+      open->claimed(reply->id);
     else
       close_handle(reply->id);
   };

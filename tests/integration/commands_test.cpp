@@ -6,9 +6,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include <fstream>
 #include <map>
 
+#include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/mail.h"
 #include "support/raw_connection.h"
@@ -256,6 +259,57 @@ TEST_F(CommandsBetween, ToPassARegionOnIsToGrantIt) {
   // Closing is said on the same connection as this, and before it.
   EXPECT_EQ(page.emit("t").error().code, Errc::permission_denied);
   EXPECT_EQ(client_.stat("secret")->region.handles, 2U);
+}
+
+// The sockets in a client's epoll.
+std::vector<int> sockets_of(const Client& client) {
+  std::vector<int> sockets;
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(client.get_fd()));
+  for (std::string word; info >> word;) {
+    if (word != "tfd:") continue;
+    int fd = -1;
+    struct stat status {};
+    if (info >> fd && ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) sockets.push_back(fd);
+  }
+  return sockets;
+}
+
+TEST_F(CommandsBetween, ARegionThatCameIsClaimedWhenOnlyItsConnectionIsLost) {
+  auto other = daemon_.connect();
+  const auto own = sockets_of(other);
+  auto handler = other.handle("c");
+  auto sockets = sockets_of(other);
+  std::erase(sockets, own.at(0));
+  ASSERT_EQ(sockets.size(), 1U) << "the one on which it receives";
+  auto region = client_.create("r", {.capacity = 64, .slots = 2});
+  ASSERT_TRUE(region->write(bytes("first")));
+  CallOptions options;
+  options.attachments.push_back(std::move(*Attachment::of_region(*region)));
+  client_.call_async("c", "null", std::move(options), [](const Result<CallAnswer>&) {});
+  auto came = std::move(*handler->wait(long_enough)->attachments().at(0).take_region());
+  const auto held = *came.read();
+  std::uint64_t last_seen = held.sequence();
+  ASSERT_TRUE(came.subscribe({7}, last_seen));
+  ::shutdown(sockets[0], SHUT_RDWR);
+  const auto handles = [&] { return client_.stat("r")->region.handles; };
+  ASSERT_TRUE(becomes([&] { return handles() == 1; })) << "memiod has noticed";
+  dispatch_until(other, [&] { return handles() == 2; });
+  ASSERT_TRUE(other.list()) << "whose answer comes after that to the claim";
+  // Its lease is in its cell again: of two slots, the one is leased and the other the latest.
+  ASSERT_TRUE(region->write(bytes("second")));
+  region->set_write_timeout(std::chrono::milliseconds(0));
+  EXPECT_EQ(region->write(bytes("third")).error().code, Errc::busy);
+  EXPECT_EQ(text(held.data()), "first");
+  std::array<Event, 8> events;
+  bool told = false;
+  while (!told) {
+    const auto n = other.wait(events, long_enough);
+    ASSERT_TRUE(n && *n > 0);
+    for (std::size_t i = 0; i < *n; ++i) told = told || events[i].token == Token{7};
+  }
+  { const auto closed = std::move(came); }
+  ASSERT_TRUE(other.list());
+  EXPECT_EQ(handles(), 2U) << "a snapshot is left";
 }
 
 TEST_F(CommandsBetween, AnExclusiveRegionIsPassedOnForReading) {

@@ -171,6 +171,23 @@ TEST_F(Fairness, AFloodOfWatchesCountsTheRegionsThatTheyLookAt) {
   for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->parameters.at("event"), "ready");
 }
 
+TEST_F(Fairness, AFloodOfStatsCountsTheHandlesThatTheyLookAt) {
+  constexpr std::uint64_t handles = 640;
+  create_regions(1);
+  auto opener = connect();
+  for (std::uint64_t i = 0; i < handles; ++i)
+    ASSERT_EQ(opener.ask(R"({"method":"io.memio.Open","parameters":{"name":"region0","access":"read"}})")->error, "");
+  auto client = daemon_.connect();
+  ASSERT_TRUE(client.create("unopened", {.capacity = 1, .lifetime = Lifetime::persistent}));
+  auto flooder = connect();
+  constexpr int flood = 100;
+  constexpr std::string_view stat = R"({"method":"io.memio.Stat","parameters":{"name":"unopened"}})";
+  const auto send_flood = [&] { ASSERT_TRUE(flooder.send(repeat(stat, flood))); };
+  constexpr std::uint64_t calls_a_stat = 1 + handles / 64;
+  EXPECT_LE(messages(ask_after(send_flood, list_sessions)).back(), 1 + most_turns * (most_calls / calls_a_stat + 1));
+  for (int i = 0; i < flood; ++i) ASSERT_EQ(flooder.receive()->error, "");
+}
+
 TEST_F(Fairness, AFloodOfRegionsCountsTheWatchesThatLookAtThem) {
   constexpr std::uint64_t watches = 640;
   const auto watcher = watch_nothing(watches);

@@ -150,6 +150,41 @@ TEST(BrokerRegion, ACellThatSomebodyStillHasIsTheLastToBeGivenOut) {
   EXPECT_EQ(*region->take_cell(), cell);
 }
 
+TEST(BrokerRegion, ACellIsGivenBackToOneThatLostOnlyItsConnection) {
+  const auto region = make_region();
+  const auto cell = *region->take_cell();
+  auto fds = *region->fds_for(Access::read);
+  Region::tie_cell(cell, fds);
+  EXPECT_FALSE(region->claim_cell(cell)) << "it is taken";
+  region->give_back_cell(cell);
+  ASSERT_TRUE(region->claim_cell(cell));
+  EXPECT_FALSE(region->claim_cell(cell));
+  EXPECT_TRUE(region->taken()[cell]);
+  EXPECT_NE(region->take_cell(), cell);
+  region->give_back_cell(cell);
+  fds.leases.reset();
+  EXPECT_FALSE(region->claim_cell(cell)) << "whose owner is gone";
+}
+
+TEST(BrokerRegion, OneThatSleepsAndLostItsConnectionIsWoken) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  const auto fds = *region->fds_for(Access::read);
+  const auto give_back = [&](bool lives, std::uint64_t armed) {
+    const auto cell = *region->take_cell();
+    if (lives) Region::tie_cell(cell, fds);
+    mapped.leases().cells[cell].armed = armed;
+    region->give_back_cell(cell);
+    EXPECT_EQ(mapped.leases().cells[cell].armed.load(), 0U);
+  };
+  give_back(false, 1);
+  EXPECT_FALSE(mapped.has_rung()) << "it is dead";
+  give_back(true, 7);
+  EXPECT_FALSE(mapped.has_rung()) << "what it waited for has been published";
+  give_back(true, 1);
+  EXPECT_TRUE(mapped.has_rung());
+}
+
 TEST(BrokerRegion, ACellWaitsForItsOwnerAsLongAsThatLives) {
   const auto region = make_region(1);
   Mapped mapped(*region);
