@@ -41,27 +41,48 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
+// What is not there says nothing. What cannot be looked at must not be taken for that: it may restrict something.
+Result<void> check_looked_at(const std::error_code& error, const fs::path& path) {
+  if (!error || error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) return {};
+  return fail_errno(error.value(), "cannot look for the configuration " + path.string());
+}
+
+Result<bool> is_there(const fs::path& path) {
+  std::error_code error;
+  const auto status = fs::symlink_status(path, error);
+  if (auto looked = check_looked_at(error, path); !looked) return fail(std::move(looked.error()));
+  return fs::exists(status);
+}
+
+using DropIns = std::map<std::string, std::string>;  // paths by names; the last directory wins
+
+Result<void> add_drop_ins(const fs::path& directory, DropIns& to) {
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const auto& path = entry->path();
+    if (path.extension() == ".conf" && !path.filename().string().starts_with('.'))
+      to.insert_or_assign(path.filename(), path);
+  }
+  return check_looked_at(error, directory);
+}
+
 }  // namespace
 
-std::vector<std::string> config_files_in(const std::vector<std::string>& directories) {
+Result<std::vector<std::string>> config_files_in(const std::vector<std::string>& directories) {
   std::vector<std::string> files;
-  std::map<std::string, std::string> drop_ins;  // by name; the last directory wins
-  for (const auto& directory : directories) {
-    std::error_code ignored;  // what is not there says nothing
-    const auto main_file = fs::path(directory) / "memiod.conf";
-    if (fs::exists(fs::symlink_status(main_file, ignored))) files.push_back(main_file);
-    for (fs::directory_iterator entry(fs::path(directory) / "memiod.conf.d", ignored), end; entry != end;
-         entry.increment(ignored)) {
-      const auto& path = entry->path();
-      if (path.extension() == ".conf" && !path.filename().string().starts_with('.'))
-        drop_ins.insert_or_assign(path.filename(), path);
-    }
+  DropIns drop_ins;
+  for (const fs::path directory : directories) {
+    const auto main_file = directory / "memiod.conf";
+    const auto there = is_there(main_file);
+    if (!there) return fail(there.error());
+    if (*there) files.push_back(main_file);
+    if (auto added = add_drop_ins(directory / "memiod.conf.d", drop_ins); !added) return fail(std::move(added.error()));
   }
   for (const auto& [name, path] : drop_ins) files.push_back(path);
   return files;
 }
 
-std::vector<std::string> default_config_files() {
+Result<std::vector<std::string>> default_config_files() {
   std::vector<std::string> directories = {"/etc/memio"};
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);

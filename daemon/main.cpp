@@ -38,24 +38,36 @@ struct Options {
   std::vector<std::string> config_check;  // files to be checked
 };
 
-std::vector<std::string> config_files(const Options& options) {
+Result<std::vector<std::string>> config_files(const Options& options) {
   return options.config.empty() ? default_config_files() : std::vector{options.config};
 }
 
 // The configuration, if memiod can do what it says.
 Result<Config> load_own_config(const Options& options) {
-  auto config = load_config(config_files(options));
+  const auto files = config_files(options);
+  if (!files) return fail(files.error());
+  auto config = load_config(*files);
   if (!config) return config;
   if (auto checked = KnownUsers::of_this_process().check(config->policy); !checked)
     return fail(std::move(checked.error()));
   return config;
 }
 
+// What is wrong in a file is said with its place first, as compilers do.
+std::string text_of(const Error& error) { return error.code == Errc::invalid_parameter ? error.message : error.text(); }
+
 // Says what is wrong with the configuration, if anything; an exit code.
 int check_config(const Options& options) {
   auto files = options.config_check;
   std::erase(files, "");  // what CLI11 makes of the option without files
-  if (files.empty()) files = config_files(options);
+  if (files.empty()) {
+    auto found = config_files(options);
+    if (!found) {
+      std::cerr << text_of(found.error()) << '\n';
+      return EXIT_FAILURE;
+    }
+    files = std::move(*found);
+  }
   bool good = true;
   for (const auto& file : files) {
     const auto config = load_config({file});
@@ -63,7 +75,7 @@ int check_config(const Options& options) {
     if (config)
       std::cout << file << ": good\n";
     else
-      std::cerr << config.error().message << '\n';
+      std::cerr << text_of(config.error()) << '\n';
   }
   if (files.empty()) std::cout << "there are no configuration files\n";
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -209,7 +221,7 @@ int run(int argc, char** argv) {
   set_up_log(spdlog::level::from_str(options.log_level));
   auto code = serve(options);
   if (code) return *code;
-  log_error("{}", code.error().code == Errc::invalid_parameter ? code.error().message : code.error().text());
+  log_error("{}", text_of(code.error()));
   return EXIT_FAILURE;
 }
 

@@ -8,11 +8,14 @@
 #include <sys/eventfd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 
 #include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/charges.h"
 #include "support/daemon.h"
+#include "support/notifications.h"
 #include "support/raw_connection.h"
 #include "support/shared_faults.h"
 #include "support/shown_region.h"
@@ -221,6 +224,49 @@ TEST_P(Fault, RegionsThatTheirClientsBringBack) {
   EXPECT_GT(call, 1) << "nothing could fail";
 }
 
+// A file that could not be seen, or not be read, is not taken for one that is not there.
+class ReloadFault : protected SharedFaults, public testing::TestWithParam<int> {
+ protected:
+  TemporaryDirectory runtime_;
+  Notifications notifications_{runtime_.path() + "/notify"};
+
+  [[nodiscard]] Process::Environment environment() const {
+    auto environment = SharedFaults::environment();
+    environment.emplace_back("NOTIFY_SOCKET", notifications_.path());
+    environment.emplace_back("XDG_CONFIG_HOME", runtime_.path());
+    return environment;
+  }
+  void write_config(const std::string& path, int message_bytes) const {
+    const auto file = std::filesystem::path(runtime_.path()) / "memio" / path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << R"({"limits":{"messageBytes":)" << message_bytes << "}}";
+  }
+};
+
+TEST_P(ReloadFault, KeepsWhatIsSaidOrTakesOverAll) {
+  write_config("memiod.conf", 50'000);
+  write_config("memiod.conf.d/10.conf", 8'192);
+  const auto path = runtime_.path() + "/s";
+  auto process = Process::run({MEMIOD_PATH, "--socket", path, "--log-level", "error"}, environment());
+  ASSERT_TRUE(notifications_.wait_for("READY=1"));
+  RawConnection client(path);
+  std::string failed;
+  int call = 0;
+  do {
+    fail_at(++call, GetParam());
+    process.signal(SIGHUP);
+    ASSERT_TRUE(notifications_.wait_for("READY=1"));
+    failed = stop();
+    const auto opened = client.ask(R"({"method":"io.memio.OpenConnection","parameters":{}})");
+    EXPECT_EQ(opened->parameters.at("messageBytes"), 8'192) << call << ", " << failed;
+  } while (!failed.empty());
+  EXPECT_GT(call, 3) << "the directory and both files";
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, ReloadFault, testing::Values(ENOMEM, EMFILE, ENOSPC),
+                         [](const auto& parameter) { return error_name(parameter.param); });
 INSTANTIATE_TEST_SUITE_P(Errors, Fault, testing::Values(ENOMEM, EMFILE, ENOSPC),
                          [](const auto& parameter) { return error_name(parameter.param); });
 

@@ -2,6 +2,7 @@
 // Preloaded into memiod: lets calls to the system fail for lack of memory, descriptors or room. Only those that can.
 #include "support/failing_calls.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -116,12 +117,28 @@ EXPORTED int fcntl(int fd, int what, ...) {
   return next<int(int, int, ...)>("fcntl")(fd, what, argument);
 }
 
-// Only what is opened again.
+// Only what is opened again, and the configuration.
 EXPORTED int open(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);
   const auto mode = va_arg(rest, unsigned);
   va_end(rest);
-  if (std::strncmp(path, "/proc/self/fd/", 14) == 0 && fails("open")) return -1;
+  const bool counts = std::strncmp(path, "/proc/self/fd/", 14) == 0 || std::strstr(path, "memiod.conf");
+  if (counts && fails("open")) return -1;
   return next<int(const char*, int, ...)>("open")(path, flags, mode);
+}
+
+// Only directories.
+EXPORTED int openat(int directory, const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const auto mode = va_arg(rest, unsigned);
+  va_end(rest);
+  if ((flags & O_DIRECTORY) != 0 && fails("openat")) return -1;
+  return next<int(int, const char*, int, ...)>("openat")(directory, path, flags, mode);
+}
+
+EXPORTED DIR* fdopendir(int fd) {
+  if (fails("fdopendir")) return nullptr;
+  return next<DIR*(int)>("fdopendir")(fd);
 }

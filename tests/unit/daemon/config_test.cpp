@@ -146,7 +146,16 @@ TEST_F(ConfigFiles, AreReadInTheOrderOfSystemd) {
   const auto user = write(user_ + "/memiod.conf", "");
   const auto system = write(system_ + "/memiod.conf", "");
   EXPECT_EQ(config_files_in({system_, user_}), (std::vector{system, user, first, same, last}));
-  EXPECT_TRUE(config_files_in({directory_.path() + "/none"}).empty());
+  EXPECT_TRUE(config_files_in({directory_.path() + "/none"}).value().empty());
+}
+
+// A file that restricts something must not be passed over because there is no descriptor left, for instance.
+TEST_F(ConfigFiles, WhatCannotBeLookedAtIsAnError) {
+  std::filesystem::create_directories(user_);
+  std::filesystem::create_symlink("memiod.conf.d", user_ + "/memiod.conf.d");
+  EXPECT_THAT(config_files_in({user_}).error().text(), HasSubstr(user_ + "/memiod.conf.d"));
+  std::filesystem::create_symlink("etc", system_);
+  EXPECT_THAT(config_files_in({system_}).error().text(), HasSubstr(system_ + "/memiod.conf"));
 }
 
 TEST_F(ConfigFiles, TheLastWins) {
