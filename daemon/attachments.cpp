@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "attachments.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <string>
 
@@ -12,17 +10,10 @@ namespace {
 
 constexpr std::size_t fds_of_region = 3;
 
-// Of a region that may be written by whoever has this descriptor of its memory.
-Access access_by(int fd, const Region& region) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  const bool writes = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
-  return writes && !region.exclusive() ? Access::write : Access::read;
-}
-
 Attachment take(const Registry& registry, UniqueFd fd) {
   auto region = registry.find_by_memory(fd.get());
   if (!region) return {.region = nullptr, .fd = std::move(fd)};
-  const auto access = access_by(fd.get(), *region);
+  const auto access = region->access_by(fd.get());
   return {.region = std::move(region), .access = access, .fd = {}};
 }
 

@@ -229,8 +229,8 @@ Result<void> Broker::add_session(UniqueFd socket, Session::Identity identity) {
   auto session = Session::make(
       *turns_, std::move(socket), id, std::move(identity), config_.limits,
       {.on_call =
-           [this](Session& s, const Call& call, std::vector<UniqueFd> fds) {
-             answer_call(*this, s, call, std::move(fds));
+           [this](Session& s, const Call& call, Frame frame) {
+             answer_call(*this, s, call, std::move(frame));
              status_timer_.start_timer(status_interval);
            },
        .on_fds_short =

@@ -31,8 +31,8 @@ struct Config {
 Result<void> read_config(std::string_view text, const std::string& name, Config& config);
 
 // The files that are read, in their order: /etc/memio/memiod.conf, $XDG_CONFIG_HOME/memio/memiod.conf, then what is in
-// memiod.conf.d beside each, by name; of two of one name there, only the user's. Error: system, if it cannot be seen what
-// is there.
+// memiod.conf.d beside each, by name; of two of one name there, only the user's. Error: system, if it cannot be seen
+// what is there.
 Result<std::vector<std::string>> default_config_files();
 Result<std::vector<std::string>> config_files_in(const std::vector<std::string>& directories);
 

@@ -122,7 +122,8 @@ Result<void> Ledger::grow() {
   const auto old_size = std::max(size_, header_size);
   const auto size = old_size + records_at_once * sizeof(Record);
   // Pages that are not there would be found out by a store, which cannot fail but by a signal.
-  if (::posix_fallocate(file_.get(), 0, static_cast<off_t>(size)) != 0) return no_resources("extending the ledger");
+  errno = ::posix_fallocate(file_.get(), 0, static_cast<off_t>(size));  // which it returns instead
+  if (errno != 0) return no_resources("extending the ledger");
   if (auto mapped = map(size); !mapped) return mapped;
   const auto first = static_cast<Index>((old_size - header_size) / sizeof(Record));
   for (Index i = first + records_at_once; i-- > first;) free_.push_back(i);

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,7 +56,7 @@ int priority(spdlog::level::level_enum level) {
   return level == spdlog::level::warn ? warning : info;
 }
 
-void send_to_journal(const EventKind& kind, const EventFields& fields, const std::string& message) {
+bool send_to_journal(const EventKind& kind, const EventFields& fields, const std::string& message) {
   std::vector<std::string> lines = {"MESSAGE=" + message, "PRIORITY=" + std::to_string(priority(kind.level)),
                                     std::string("MESSAGE_ID=") + kind.message_id, "SYSLOG_IDENTIFIER=memiod"};
   if (!fields.region.empty()) lines.push_back("MEMIO_REGION=" + fields.region);
@@ -64,7 +65,7 @@ void send_to_journal(const EventKind& kind, const EventFields& fields, const std
   if (fields.session) lines.push_back("MEMIO_SESSION=" + std::to_string(*fields.session));
   std::vector<iovec> parts;
   for (auto& line : lines) parts.push_back({line.data(), line.size()});
-  ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+  return ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) == 0;
 }
 
 }  // namespace
@@ -72,10 +73,9 @@ void send_to_journal(const EventKind& kind, const EventFields& fields, const std
 void log_event(Event event, const EventFields& fields, const std::string& message) {
   const auto& kind = event_kinds[static_cast<std::size_t>(event)];
   if (!spdlog::should_log(kind.level)) return;
-  if (logs_to_journal())
-    send_to_journal(kind, fields, message);
-  else
-    spdlog::log(kind.level, "{}", message);
+  if (!logs_to_journal()) return spdlog::log(kind.level, "{}", message);
+  // Without a descriptor for the journal's socket: standard error is the journal, too.
+  if (!send_to_journal(kind, fields, message)) std::cerr << message << std::endl;
 }
 
 void set_up_log(spdlog::level::level_enum level) {

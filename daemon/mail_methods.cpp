@@ -119,8 +119,9 @@ Result<Answer> cancel_call(Context& context, const CancelParameters& parameters)
 Result<Answer> answer_command(Context& context, const AnswerParameters& parameters) {
   if (auto checked = check_receives(context, "Answer"); !checked) return fail(std::move(checked.error()));
   Commands::Outcome outcome;
-  auto attachments =
-      take_attachments(context.broker.registry(), context.session.account(), parameters.file_descriptors, context.fds);
+  auto attachments = context.fds_lost ? Result<Attachments>(no_room_for_fds())
+                                      : take_attachments(context.broker.registry(), context.session.account(),
+                                                         parameters.file_descriptors, context.fds);
   // The caller is not to wait because an answer was wrong.
   if (!attachments) {
     outcome.error = rejected(std::string(attachments.error().name()),

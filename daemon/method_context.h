@@ -16,7 +16,13 @@ struct Context {
   bool more = false;
   bool oneway = false;
   std::vector<UniqueFd> fds;  // that came with the call
+  bool fds_lost = false;      // more came, for which memiod had no room
 };
+
+inline tl::unexpected<Error> no_room_for_fds() {
+  return fail(Errc::out_of_resources,
+              "memiod has no room for the descriptors that came with the call; raise LimitNOFILE= of memiod.service");
+}
 
 // What a method gives back. One that replies for itself, later or many times, gives nothing.
 struct Answer {

@@ -115,7 +115,9 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   const Grants& grants = context.session.grants();
   const Right right = parameters.access == Access::write ? Right::write : Right::read;
   auto region = context.broker.registry().find_same(parameters.name, *fds);
-  if (!grants.allows(parameters.name, region ? right : Right::create))
+  // It may have been passed on to one who has no right to it by its name: to have it is right enough.
+  const bool has_it = region && (right == Right::read || region->access_by(fds->region.get()) == Access::write);
+  if (!has_it && !grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
   const auto cell = static_cast<std::uint32_t>(parameters.cell);
   std::uint64_t id = 0;
@@ -375,13 +377,15 @@ Result<Answer> dispatch(Context& context, const Call& call) {
     return fail(Errc::unexpected_file_descriptors, call.method + " takes no file descriptors, but " +
                                                        std::to_string(context.fds.size()) +
                                                        " came with it; they were closed");
+  // Who answers badly is not told so, but its caller is: Answer sees to it.
+  if (context.fds_lost && call.method != answer_method) return no_room_for_fds();
   return found->second(context, call.parameters);
 }
 
 }  // namespace
 
-void answer_call(Broker& broker, Session& session, const Call& call, std::vector<UniqueFd> fds) {
-  Context context{broker, session, call.more, call.oneway, std::move(fds)};
+void answer_call(Broker& broker, Session& session, const Call& call, Frame frame) {
+  Context context{broker, session, call.more, call.oneway, std::move(frame.fds), frame.fds_lost};
   // Those that tell of a request are deliveries, and there is no other way to tell of it.
   const auto id = session.receives() ? request_id(call) : std::nullopt;
   auto answer = dispatch(context, call);

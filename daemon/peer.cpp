@@ -45,6 +45,8 @@ Result<Peer> Peer::of(int socket) {
     peer.process_ = UniqueFd(process);
   else if (errno == ENOPROTOOPT)
     peer.process_ = open_process(socket, peer.pid_);
+  else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+    return fail_errno(errno, "asking which process made a connection");
   return peer;
 }
 

@@ -248,7 +248,9 @@ void Region::take(std::uint32_t cell) noexcept {
   on_opened();
   // Written from what we know, not from what the memory says.
   const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
-  lease_table_->cells_used.store(static_cast<std::uint32_t>(cells_.rend() - last), std::memory_order_seq_cst);
+  const auto used = static_cast<std::uint32_t>(cells_.rend() - last);
+  while (tied_cells_ > used && !is_tied(tied_cells_ - 1)) --tied_cells_;
+  lease_table_->cells_used.store(std::max(used, tied_cells_), std::memory_order_seq_cst);
 }
 
 // An owner whose connection has ended may live, and go on storing leases in the cell that it has mapped. So that they
@@ -301,26 +303,31 @@ bool Region::is_same_memory(const Fds& fds) const noexcept {
   return is_same_file(region_.get(), fds.region.get()) && is_same_file(leases_.get(), fds.leases.get());
 }
 
+Access Region::access_by(int fd) const noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  const bool writes = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+  return writes && !exclusive() ? Access::write : Access::read;
+}
+
 void Region::give_back_cell(std::uint32_t cell) noexcept {
   if (left_) return;
   if (--handles_ == 0) set_unused_since(now());
-  const bool is_waited = waits_for_next(cell) && is_tied(cell);
-  free_cell(cell);
-  // Its owner lives and has only lost its connection. No publisher will ring for it now, unless it arms its cell again.
-  if (is_waited) ring();
-}
-
-bool Region::waits_for_next(std::uint32_t cell) const noexcept {
-  const auto latest = directory_->latest.load(std::memory_order_seq_cst);
-  return lease_table_->cells[cell].armed.load(std::memory_order_seq_cst) == format::sequence_of(latest) + 1;
+  const auto armed = free_cell(cell);
+  if (!is_tied(cell)) return;
+  // Its owner lives. If it has only lost its connection and sleeps, no publisher rings for it now, not even one that
+  // has just published what it waits for: it is rung, and arms its cell again, where publishers go on looking.
+  tied_cells_ = std::max(tied_cells_, cell + 1);
+  const auto sequence = format::sequence_of(directory_->latest.load(std::memory_order_seq_cst));
+  if (armed != 0 && (armed == sequence || armed == sequence + 1)) ring();
 }
 
 // The memory first: should memiod die between the two, the next one clears it again.
-void Region::free_cell(std::uint32_t cell) noexcept {
-  clear_cell(cell);
+std::uint64_t Region::free_cell(std::uint32_t cell) noexcept {
+  const auto armed = clear_cell(cell);
   cells_[cell] = CellState::free;
   if (record_) record_->set_taken(cell, false);
   if (creator_cell_ == cell) set_creator_cell(0);
+  return armed;
 }
 
 void Region::on_opened() noexcept {
@@ -347,22 +354,28 @@ std::vector<bool> Region::taken() const {
   return taken;
 }
 
-void Region::clear_cell(std::uint32_t cell) noexcept {
+std::uint64_t Region::clear_cell(std::uint32_t cell) noexcept {
   auto& entry = lease_table_->cells[cell];
-  entry.armed.store(0, std::memory_order_seq_cst);
+  const auto armed = entry.armed.exchange(0, std::memory_order_seq_cst);
   entry.leases.store(0, std::memory_order_seq_cst);
   // Cleared before the doorbell is rung: whoever is woken finds that the owner is gone.
   const bool willed = entry.will.exchange(0, std::memory_order_seq_cst) != 0;
   // The owner may have died after it changed a word and before it woke those who sleep on it, or after it was woken
   // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
   wake_for_slots();
-  if (sealed_) return ring();  // its only writer was the creator
+  if (willed | free_writer_lock(cell)) ring();  // freed: it may have published without ringing
+  return armed;
+}
+
+// Whether it was this cell's.
+bool Region::free_writer_lock(std::uint32_t cell) noexcept {
+  if (sealed_) return true;  // its only writer was the creator
   std::uint32_t holder = directory_->writer.load(std::memory_order_seq_cst);
   bool freed = false;
   while (!freed && (holder & ~format::writer_waiting) == cell + 1)
     freed = directory_->writer.compare_exchange_weak(holder, 0, std::memory_order_seq_cst);
   futex_wake_all(directory_->writer);
-  if (freed || willed) ring();  // freed: it may have published without ringing
+  return freed;
 }
 
 Result<Region::Fds> Region::fds_for(Access access) const {

@@ -108,6 +108,8 @@ class Region {
   [[nodiscard]] const File& memory_file() const noexcept { return memory_file_; }
   // Whether these are the same files.
   [[nodiscard]] bool is_same_memory(const Fds& fds) const noexcept;
+  // What whoever has this descriptor of its memory may do with it.
+  [[nodiscard]] Access access_by(int fd) const noexcept;
 
   // What the next memiod will know of it is kept up to date from now on.
   void set_record(std::unique_ptr<Record> record) noexcept { record_ = std::move(record); }
@@ -176,10 +178,10 @@ class Region {
   void on_opened() noexcept;
   [[nodiscard]] std::optional<std::uint32_t> find_free_cell() const noexcept;
   void take(std::uint32_t cell) noexcept;
-  // Whether its owner has asked the publisher of the next sequence to ring.
-  [[nodiscard]] bool waits_for_next(std::uint32_t cell) const noexcept;
-  void free_cell(std::uint32_t cell) noexcept;
-  void clear_cell(std::uint32_t cell) noexcept;
+  // These return the sequence for which the cell was armed; 0 if it was not.
+  std::uint64_t free_cell(std::uint32_t cell) noexcept;
+  std::uint64_t clear_cell(std::uint32_t cell) noexcept;
+  bool free_writer_lock(std::uint32_t cell) noexcept;
   [[nodiscard]] bool is_tied(std::uint32_t cell) const noexcept;
   Result<ShrinkStep> shrink_leased(unsigned slot, std::uint64_t place);
   [[nodiscard]] std::uint64_t leases_of_others() const noexcept;
@@ -198,7 +200,8 @@ class Region {
   format::LeaseTable* lease_table_ = nullptr;  // lease_table_size(cells)
   enum class CellState : std::uint8_t { free, taken, unclaimed };
   std::vector<CellState> cells_;
-  std::uint64_t handles_ = 0;  // cells that are taken, the broker's own not counted
+  std::uint32_t tied_cells_ = 0;  // no free cell from this index on has an owner that lost its connection and lives
+  std::uint64_t handles_ = 0;     // cells that are taken, the broker's own not counted
   std::optional<std::uint32_t> creator_cell_;
   std::chrono::microseconds unused_since_{};  // by CLOCK_MONOTONIC; 0: it is open
   bool orphaned_ = false;

@@ -170,10 +170,8 @@ Result<std::shared_ptr<Region>> Registry::restore(const RegionRecord& record, Re
 }
 
 std::shared_ptr<Region> Registry::find_same(const std::string& name, const Region::Fds& fds) const {
-  if (auto named = find(name); named && named->is_same_memory(fds)) return named;
-  for (const auto& weak : removed_)
-    if (auto region = weak.lock(); region && region->name() == name && region->is_same_memory(fds)) return region;
-  return nullptr;
+  auto region = find_by_memory(fds.region.get());
+  return region && region->name() == name && region->is_same_memory(fds) ? region : nullptr;
 }
 
 std::shared_ptr<Region> Registry::find(std::string_view name) const {

@@ -130,7 +130,7 @@ void Session::answer(Frame frame) {
   ++counts_.messages;
   auto call = decode_call(frame.text);
   if (call)
-    hooks_.on_call(*this, *call, std::move(frame.fds));
+    hooks_.on_call(*this, *call, std::move(frame));
   else
     refuse(std::move(call.error()), std::nullopt);
 }
@@ -295,8 +295,9 @@ bool Session::look_at_unread() {
   if (failed_ || !is_unread()) return false;
   int waiting = 0;
   if (::ioctl(channel_.fd(), SIOCINQ, &waiting) != 0 || waiting == looked_at_) return true;
-  looked_at_ = waiting;
-  if (!channel_.socket_waits()) return true;
+  const auto socket_waits = channel_.socket_waits();
+  if (socket_waits) looked_at_ = waiting;
+  if (!socket_waits.value_or(false)) return true;
   fail_later({Errc::protocol_violation, 0, "it sent a socket, and does not receive what it is sent"});
   seat_.again();
   return false;

@@ -29,7 +29,7 @@ namespace memio::broker {
 class Session {
  public:
   struct Hooks {
-    std::function<void(Session&, const Call&, std::vector<UniqueFd>)> on_call;
+    std::function<void(Session&, const Call&, Frame)> on_call;
     // Descriptors are at their limit: every session is to release those that were received (release_received_fds).
     std::function<void()> on_fds_short;
     // It is not read from for now: look_at_unread() is to be called after a while.
@@ -117,7 +117,8 @@ class Session {
   };
   // Opens a handle. Errors: limit_exceeded, out_of_resources.
   Result<Opened> open_handle(const std::shared_ptr<Region>& region, Access access, std::uint64_t first_place = 0);
-  // Opens a handle on a cell that it had before memiod was gone. Errors: limit_exceeded, not_the_region.
+  // Opens a handle on a cell that it had before memiod was gone, or the connection. Errors: limit_exceeded,
+  // not_the_region.
   Result<std::uint64_t> claim_handle(const std::shared_ptr<Region>& region, Access access, std::uint32_t cell);
   // False if there is no such handle.
   bool close_handle(std::uint64_t id) { return handles_.erase(id) > 0; }

@@ -83,7 +83,9 @@ Result<void> put(Client& client, const PutOptions& options, Output& output) {
   auto file = open_file(options.file, O_RDONLY);
   if (!file) return fail(std::move(file.error()));
   struct stat status {};
-  const bool size_known = ::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) && options.file != "-";
+  // What says that it is empty may be a file of /proc, which is not.
+  const bool size_known =
+      ::fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 && options.file != "-";
   std::vector<std::byte> bytes;
   if (!size_known) {
     auto all = read_all(file->get(), options.file);
@@ -109,7 +111,8 @@ Result<void> get(Client& client, const GetOptions& options, Output& output) {
   if (!snapshot) return fail(std::move(snapshot.error()));
   auto file = open_file(options.file, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file) return fail(std::move(file.error()));
-  return write_full(file->get(), snapshot->data(), output_name(options.file));
+  if (auto written = write_full(file->get(), snapshot->data(), output_name(options.file)); !written) return written;
+  return close_file(std::move(*file), output_name(options.file));
 }
 
 Result<void> watch(Client& client, const WatchOptions& options, Output& output) {
@@ -118,7 +121,7 @@ Result<void> watch(Client& client, const WatchOptions& options, Output& output) 
   for (std::uint64_t told = 0; !options.count || told < *options.count;) {
     auto event = watcher->wait(std::chrono::milliseconds(-1));
     if (!event) return fail(std::move(event.error()));
-    output.event(*event);
+    if (auto written = output.event(*event); !written) return written;
     if (event->kind != EventKind::present && event->kind != EventKind::ready) ++told;
   }
   return {};

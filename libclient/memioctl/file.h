@@ -21,6 +21,9 @@ Result<std::size_t> read_full(int fd, std::span<std::byte> to, const std::string
 
 Result<void> write_full(int fd, std::span<const std::byte> from, const std::string& path);
 
+// Some file systems, over a network for instance, say only now that there was no room for what was written.
+Result<void> close_file(UniqueFd file, const std::string& path);
+
 // What errors call a file that is written to.
 [[nodiscard]] inline std::string output_name(const std::string& path) { return path == "-" ? "standard output" : path; }
 

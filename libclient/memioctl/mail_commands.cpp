@@ -88,8 +88,8 @@ Result<Ended> run(Client& client, const CommandCall& call, const std::vector<std
   Ended ended;
   read_printed(client, call, *pid, read_end.get(), ended.printed);
   int status = 0;
-  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(*pid, &status, 0) < 0)
+    if (errno != EINTR) return fail_errno(errno, "waiting for the program");
   ended.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return ended;
 }
@@ -132,7 +132,7 @@ Result<void> handle(Client& client, const HandleArguments& arguments, Output& ou
     if (!ended) return fail(std::move(ended.error()));
     const auto how = answer_by(*ended, *call);
     if (!how) return fail(how.error());
-    output.handled(call->name(), *how, ended->status);
+    if (auto written = output.handled(call->name(), *how, ended->status); !written) return written;
   }
   return {};
 }
@@ -147,7 +147,7 @@ Result<void> listen(Client& client, const ListenArguments& arguments, Output& ou
   for (std::uint64_t told = 0; !arguments.count || told < *arguments.count; ++told) {
     auto message = listener->wait(for_ever);
     if (!message) return fail(std::move(message.error()));
-    output.message(*message);
+    if (auto written = output.message(*message); !written) return written;
   }
   return {};
 }

@@ -4,7 +4,11 @@
 // Exit codes, for scripts: 0 it went well; 1 memiod refused or something failed; 2 the command line is wrong; 3 memiod
 // cannot be reached; 4 there is no such region or command.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <iostream>
 #include <map>
 
@@ -196,7 +200,20 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace memio::ctl
 
+namespace {
+
+// Or our connection would be taken for the standard input or output that is closed. Whoever uses these meets an error.
+void fill_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]]
+      const int filled = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  fill_standard_descriptors();
+  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have ignored it, and then nobody can be waited for
   try {
     return memio::ctl::run(argc, argv);
   } catch (const std::exception& error) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -230,35 +231,44 @@ void Output::streamed(const std::string& name, std::uint64_t bytes, std::chrono:
   to_ << '\n';
 }
 
-void Output::event(const WatchEvent& event) {
+// Whoever reads a pipe wants the line now.
+Result<void> Output::end_line() {
+  to_ << std::endl;
+  if (!to_) return fail_errno(errno, "cannot write to standard output");
+  return {};
+}
+
+Result<void> Output::event(const WatchEvent& event) {
   if (json_) {
     Json json = {{"event", word(event.kind)}};
     if (event.region) json["region"] = to_json(*event.region);
     if (event.version) json["version"] = *event.version;
-    to_ << json.dump() << std::endl;  // whoever reads a pipe wants it now
-    return;
+    to_ << json.dump();
+    return end_line();
   }
   to_ << word(event.kind);
   if (event.region) to_ << ' ' << event.region->name;
   if (event.version) to_ << " version " << *event.version << " sequence " << event.region->sequence;
-  to_ << std::endl;
+  return end_line();
 }
 
-void Output::handled(const std::string& command, const std::string& how, int status) {
+Result<void> Output::handled(const std::string& command, const std::string& how, int status) {
   if (json_)
-    to_ << Json{{"command", command}, {"call", how}, {"status", status}}.dump() << std::endl;
+    to_ << Json{{"command", command}, {"call", how}, {"status", status}}.dump();
   else
-    to_ << command << ' ' << how << (status != 0 ? ", status " + std::to_string(status) : "") << std::endl;
+    to_ << command << ' ' << how << (status != 0 ? ", status " + std::to_string(status) : "");
+  return end_line();
 }
 
-void Output::message(const Message& message) {
+Result<void> Output::message(const Message& message) {
   // The payload is JSON, and printed as it is.
   if (json_)
     to_ << "{\"topic\":" << Json(message.topic).dump() << ",\"payload\":" << message.payload
-        << ",\"lost\":" << message.lost << '}' << std::endl;
+        << ",\"lost\":" << message.lost << '}';
   else
     to_ << (message.lost > 0 ? "(" + std::to_string(message.lost) + " lost)\n" : "") << message.topic << ' '
-        << message.payload << std::endl;
+        << message.payload;
+  return end_line();
 }
 
 void report(std::ostream& to, const Error& error, bool json) {

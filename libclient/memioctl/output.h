@@ -25,11 +25,14 @@ class Output {
   void shrunk(const std::string& name, std::uint64_t freed);
   // A stream's bytes, and how long they took.
   void streamed(const std::string& name, std::uint64_t bytes, std::chrono::duration<double> time);
-  void event(const WatchEvent& event);
-  void handled(const std::string& command, const std::string& how, int status);
-  void message(const Message& message);
+  // These come one by one, for as long as anybody reads them. Error: system, if they cannot be written.
+  Result<void> event(const WatchEvent& event);
+  Result<void> handled(const std::string& command, const std::string& how, int status);
+  Result<void> message(const Message& message);
 
  private:
+  Result<void> end_line();
+
   std::ostream& to_;
   bool json_;
 };

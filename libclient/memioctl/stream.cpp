@@ -103,6 +103,7 @@ Result<void> get_stream(Client& client, const GetOptions& options, Output& outpu
     client.dispatch({});  // a slow output must not keep the connection waiting
     progress.show(reader->taken());
   }
+  if (auto closed = close_file(std::move(*file), output_name(options.file)); !closed) return closed;
   progress.end();
   // Standard output has the bytes.
   if (options.file != "-") output.streamed(options.name, reader->taken(), progress.time());

@@ -67,9 +67,7 @@ Result<void> read_nothing(const Result<Answer>& answer) {
 Result<UniqueFd> read_connection(Result<Answer> answer) {
   const auto reply = read_answer<protocol::OpenConnectionReply>(answer);
   if (!reply) return fail(reply.error());
-  if (reply->connection_file_descriptor >= answer->fds.size())
-    return fail(Errc::protocol_violation, "memiod answered without the connection's file descriptor");
-  return std::move(answer->fds[reply->connection_file_descriptor]);
+  return answer->take_fd(reply->connection_file_descriptor);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,12 @@ constexpr std::size_t events_at_once = 64;
 
 }  // namespace
 
+tl::unexpected<Error> no_room_for_fds() {
+  return fail(Errc::out_of_resources,
+              "this process has no room for the descriptors that memiod sent; close some, or raise its limit "
+              "(RLIMIT_NOFILE)");
+}
+
 Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::string path) {
   auto core = std::make_shared<ClientCore>();
   core->path_ = std::move(path);
@@ -30,8 +37,11 @@ Result<std::shared_ptr<ClientCore>> ClientCore::make(UniqueFd socket, std::strin
   if (!core->epoll_.valid()) return fail_errno(errno, "creating an epoll");
   core->again_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!core->again_.valid()) return fail_errno(errno, "creating an eventfd");
+  core->retry_timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!core->retry_timer_.valid()) return fail_errno(errno, "creating a timer");
   auto added = core->poll_add(core->channel_->fd(), EPOLLIN, key(Kind::socket, 0));
   if (added) added = core->poll_add(core->again_.get(), EPOLLIN, key(Kind::again, 0));
+  if (added) added = core->poll_add(core->retry_timer_.get(), EPOLLIN, key(Kind::retry, 0));
   if (!added) return fail(std::move(added.error()));
   core->ready_.reserve(events_at_once);
   return core;
@@ -86,7 +96,7 @@ Result<ClientCore::Answer> ClientCore::call(std::string_view method, JsonText pa
 }
 
 Result<void> ClientCore::step(const Deadline& deadline, int other) {
-  if (connected_ && !deadline && other < 0 && !channel_->wants_write()) {
+  if (connected_ && !asks_again_ && !deadline && other < 0 && !channel_->wants_write()) {
     pump(Wait::yes);
     return {};
   }
@@ -173,9 +183,9 @@ Result<void> ClientCore::take_frame(Frame frame) {
   }
   Pending pending = std::move(pending_.front());
   pending_.pop_front();
-  answer(std::move(pending), reply->error.empty()
-                                 ? Result<Answer>(Answer{std::move(reply->parameters), std::move(frame.fds)})
-                                 : Result<Answer>(fail(to_error(*reply))));
+  answer(std::move(pending), reply->error.empty() ? Result<Answer>(Answer{std::move(reply->parameters),
+                                                                          std::move(frame.fds), frame.fds_lost})
+                                                  : Result<Answer>(fail(to_error(*reply))));
   return {};
 }
 
@@ -213,6 +223,13 @@ void ClientCore::run_answered() {
   }
 }
 
+Result<UniqueFd> ClientCore::Answer::take_fd(std::uint64_t place) {
+  if (fds_lost) return no_room_for_fds();
+  if (place >= fds.size() || !fds[place].valid())
+    return fail(Errc::protocol_violation, "memiod answered without the descriptor that it promised");
+  return std::move(fds[place]);
+}
+
 Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, bool creator) {
   if (!answer) return fail(std::move(answer.error()));
   auto reply = protocol::parse_reply<protocol::OpenReply>(answer->parameters);
@@ -221,7 +238,13 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
   };
   if (!reply) return bad("a wrong field: " + reply.error().message);
   if (reply->handle.access != wanted) return bad("another access mode than was asked for");
-  return make_region(std::move(reply->region), reply->handle, answer->fds, creator, Line::own);
+  const auto name = reply->region.name;
+  if (answer->fds_lost) close_handle(reply->handle.id);
+  auto region = answer->fds_lost
+                    ? Result<Region>(no_room_for_fds())
+                    : make_region(std::move(reply->region), reply->handle, answer->fds, creator, Line::own);
+  if (!region && creator) remove_name(name);  // it was made for nothing
+  return region;
 }
 
 Result<Region> ClientCore::make_region(protocol::Region info, const protocol::Handle& handle,
@@ -261,9 +284,10 @@ void ClientCore::open_mail() {
   auto opened = [this](Result<Answer> answer) {
     if (!answer) return mail_->opened(fail(std::move(answer.error())));
     const auto reply = protocol::parse_reply<protocol::OpenConnectionReply>(answer->parameters);
-    if (!reply || reply->connection_file_descriptor >= answer->fds.size())
-      return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a connection"));
-    mail_->opened(Mail::Opened{std::move(answer->fds[reply->connection_file_descriptor]), reply->message_bytes});
+    if (!reply) return mail_->opened(fail(Errc::protocol_violation, "memiod answered without a connection"));
+    auto socket = answer->take_fd(reply->connection_file_descriptor);
+    if (!socket) return mail_->opened(fail(std::move(socket.error())));
+    mail_->opened(Mail::Opened{std::move(*socket), reply->message_bytes});
   };
   const protocol::OpenConnectionParameters parameters;
   send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),
@@ -281,10 +305,11 @@ void ClientCore::repoll_mail(int fd, std::uint32_t events) noexcept {
 
 void ClientCore::lose_mail_handles() noexcept {
   if (connected_) begin_claims();
+  memiod_stayed_ = connected_;
   for (auto* region : regions_) {
-    if (!region->on_mail()) continue;
+    if (!region->on_mail() || !region->handle()) continue;
     region->set_handle(std::nullopt);
-    if (connected_) claim_later(region->weak_from_this());
+    if (connected_) claim_later(*region);
   }
 }
 
@@ -363,6 +388,11 @@ void ClientCore::remove_subscription(std::size_t index, int doorbell) noexcept {
   remove_source(index);
 }
 
+void ClientCore::look_again(std::size_t index) noexcept {
+  make_ready(index);
+  call_again();
+}
+
 void ClientCore::stop_polling(int fd) noexcept { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 Result<void> ClientCore::add_watcher(Watcher::Impl& watcher) {
@@ -375,6 +405,11 @@ Result<void> ClientCore::add_watcher(Watcher::Impl& watcher) {
 
 Result<void> ClientCore::poll_watcher(Watcher::Impl& watcher) noexcept {
   return poll_add(watcher.channel->fd(), EPOLLIN, key(Kind::watcher, watcher.source));
+}
+
+void ClientCore::make_ready(Watcher::Impl& watcher) noexcept {
+  make_ready(watcher.source);
+  call_again();
 }
 
 void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {

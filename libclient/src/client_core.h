@@ -5,8 +5,8 @@
 //
 // Four kinds of descriptor are in it: the sockets (of the Client, of its Watchers and of its Mail), level-triggered;
 // the doorbells of subscribed regions, by edge; `again_`, an eventfd that is kept readable while dispatch() has left
-// something undone, so that a loop around us calls it again; and, once the connection has been lost, `retry_timer_`,
-// which says when to look for memiod again.
+// something undone, so that a loop around us calls it again; and `retry_timer_`, which says when to look for memiod
+// again, or to ask it again for what it could not give.
 //
 // What is to be told waits in `ready_`, whose capacity is reserved when a source is added: telling allocates nothing.
 
@@ -35,12 +35,18 @@ inline constexpr Channel::Limits client_limits{
 class Mail;
 struct MailSource;
 
+// Descriptors came that this process has no room for.
+tl::unexpected<Error> no_room_for_fds();
+
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
  public:
   // A reply as it came: its parameters and descriptors, or the error.
   struct Answer {
     Json parameters;
     std::vector<UniqueFd> fds;
+    bool fds_lost = false;  // as Frame's
+    // The descriptor that is the whole of an answer. Errors: out_of_resources, protocol_violation.
+    Result<UniqueFd> take_fd(std::uint64_t place);
   };
   using OnAnswer = std::function<void(Result<Answer>)>;
 
@@ -84,12 +90,15 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // `doorbell` must not be in the epoll yet.
   Result<std::size_t> add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
+  void look_again(std::size_t index) noexcept;
   Result<void> add_watcher(Watcher::Impl& watcher);
   void remove_watcher(Watcher::Impl& watcher) noexcept;
   Result<void> poll_watcher(Watcher::Impl& watcher) noexcept;
   void stop_polling(int fd) noexcept;
   // Asks for a fresh connection for a watcher that lost its own.
   void resume(Watcher::Impl& watcher);
+  // It has something to tell.
+  void make_ready(Watcher::Impl& watcher) noexcept;
 
   // The connection on which it receives; made when first needed.
   Mail& mail();
@@ -105,6 +114,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void make_mail_ready(MailSource& source) noexcept;
   // Calls back from dispatch().
   void run_in_dispatch(std::function<void()> body);
+  // Whether something of memiod's is to be asked for again, when the timer says so.
+  [[nodiscard]] bool asks_again() const noexcept { return asks_again_; }
   // If it is gone and can be looked for, looks now.
   void look_for_memiod();
   // The Client has gone: nothing is handed out any more.
@@ -155,14 +166,17 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   [[nodiscard]] std::optional<Event> take_mail_event(std::size_t index) noexcept;
 
   // reconnect.cpp
-  bool set_timer(std::chrono::milliseconds delay) noexcept;
+  void set_timer(std::chrono::milliseconds delay) noexcept;
   void start_retrying() noexcept;
   void retry() noexcept;
   Result<void> reconnect();
   void begin_claims() noexcept;
   void claim(OpenRegion& region);
-  void claim_later(std::weak_ptr<OpenRegion> region);
-  void claim_refused();
+  void claim_later(OpenRegion& region) noexcept;
+  // Whether what was refused is to be asked for again, later, because it may be a passing lack of something.
+  [[nodiscard]] bool may_ask_again(Errc reason) const noexcept;
+  void ask_later() noexcept;
+  void ask_again();
 
   std::optional<Channel> channel_;
   bool connected_ = true;
@@ -174,8 +188,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool tell_reconnected_ = false;
   std::chrono::milliseconds retry_delay_{0};
   std::vector<OpenRegion*> regions_;
-  std::vector<std::weak_ptr<OpenRegion>> refused_;  // to be claimed once more
-  std::chrono::steady_clock::time_point claim_until_;
+  bool asks_again_ = false;     // the timer is set to ask again for what is due
+  bool memiod_stayed_ = false;  // while connections were lost, so it may have to notice that first
+  std::chrono::steady_clock::time_point ask_until_;
   std::deque<Pending> pending_;                               // in the order of the calls, which is that of the replies
   std::optional<Result<Answer>> own_answer_;                  // what call() waits for
   std::deque<std::pair<OnAnswer, Result<Answer>>> answered_;  // to be handed out by dispatch()
@@ -187,7 +202,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::vector<std::size_t> ready_;
 
   UniqueFd again_;
-  UniqueFd retry_timer_;  // made when it is first needed
+  UniqueFd retry_timer_;
   // Last, so that it is closed first: no descriptor is closed while it is still in the epoll.
   UniqueFd epoll_;
 };

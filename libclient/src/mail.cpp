@@ -166,7 +166,10 @@ Result<std::vector<UniqueFd>> Mail::fds_of(std::vector<Attachment> attachments) 
   std::vector<UniqueFd> fds;
   for (auto& attachment : attachments) {
     auto& impl = *attachment.impl_;
-    if (impl.region) impl.fd = UniqueFd(::fcntl(impl.region->file_descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (impl.region) {
+      impl.fd = UniqueFd(::fcntl(impl.region->file_descriptor(), F_DUPFD_CLOEXEC, 0));
+      if (!impl.fd.valid()) return fail_errno(errno, "attaching a region");
+    }
     if (!impl.fd.valid())
       return fail(Errc::misuse, "an attachment was taken, or is attached to something else already");
     fds.push_back(std::move(impl.fd));
@@ -228,7 +231,7 @@ void Mail::resume() {
   for (auto* listener : listeners_) listeners.push_back(listener->shared_from_this());
   const auto end = [this](auto& one, Error error) {
     // If memiod is lost once more it is asked again.
-    if (error.code == Errc::disconnected && core_.will_come_back()) return;
+    if (error.code == Errc::disconnected && (core_.connected() || core_.will_come_back())) return;
     one.ended = std::move(error);
     make_ready(one);
   };
@@ -259,7 +262,7 @@ void Mail::lose(Error reason) noexcept {
   wants_write_ = false;
   outgoing_.clear();
   core_.lose_mail_handles();
-  const bool for_good = reason.code != Errc::disconnected || !core_.will_come_back();
+  const bool for_good = reason.code != Errc::disconnected || (!core_.connected() && !core_.will_come_back());
   for (const auto& [number, weak] : std::exchange(calls_, {})) {
     const auto call = weak.lock();
     if (!call) continue;
@@ -321,6 +324,11 @@ void Mail::pump(Wait wait) noexcept {
 
 Result<void> Mail::step(const Deadline& deadline) {
   if (state_ != State::open) return core_.step(deadline);
+  if (core_.asks_again() && !channel_->wants_write()) {
+    auto stepped = core_.step(deadline, channel_->fd());
+    pump();
+    return stepped;
+  }
   if (!deadline && !channel_->wants_write()) {
     pump(Wait::yes);
     return {};
@@ -338,7 +346,7 @@ Result<void> Mail::take(Frame frame) {
   if (!decoded->error.empty()) return fail(to_error(*decoded));
   auto reply = protocol::parse_reply<protocol::ReceiveReply>(decoded->parameters);
   if (!reply) return fail(Errc::protocol_violation, "memiod sent a delivery with a wrong " + reply.error().message);
-  auto attachments = open_attachments(*reply, std::move(frame.fds));
+  auto attachments = open_attachments(*reply, std::move(frame.fds), frame.fds_lost);
   if (!attachments && attachments.error().code == Errc::protocol_violation) return fail(std::move(attachments.error()));
   switch (reply->kind) {
     case protocol::DeliveryKind::ready: break;
@@ -350,11 +358,12 @@ Result<void> Mail::take(Frame frame) {
   return {};
 }
 
-Result<std::vector<Attachment>> Mail::open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds) {
+Result<std::vector<Attachment>> Mail::open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds,
+                                                       bool fds_lost) {
   std::vector<Attachment> attachments;
   if (!reply.attachments) return attachments;
   for (auto one = reply.attachments->begin(); one != reply.attachments->end(); ++one) {
-    auto attachment = open_attachment(*one, fds);
+    auto attachment = fds_lost ? close_attachment(*one) : open_attachment(*one, fds);
     if (attachment) {
       attachments.push_back(std::move(*attachment));
       continue;
@@ -365,6 +374,11 @@ Result<std::vector<Attachment>> Mail::open_attachments(const protocol::ReceiveRe
     return fail(std::move(attachment.error()));
   }
   return attachments;
+}
+
+Result<Attachment> Mail::close_attachment(const protocol::Attachment& attached) {
+  if (attached.handle) core_.close_handle(attached.handle->id, ClientCore::Line::mail);
+  return no_room_for_fds();
 }
 
 Result<Attachment> Mail::open_attachment(const protocol::Attachment& attached, std::vector<UniqueFd>& fds) {

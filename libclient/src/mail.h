@@ -155,7 +155,9 @@ class Mail {
   void take_answer(protocol::ReceiveReply& reply, Result<std::vector<Attachment>> attachments);
   void take_message(protocol::ReceiveReply& reply);
   // All of them, or none. Errors: protocol_violation if it is memiod that is wrong; otherwise they cannot be used here.
-  Result<std::vector<Attachment>> open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds);
+  Result<std::vector<Attachment>> open_attachments(const protocol::ReceiveReply& reply, std::vector<UniqueFd> fds,
+                                                   bool fds_lost);
+  Result<Attachment> close_attachment(const protocol::Attachment& attached);
   Result<Attachment> open_attachment(const protocol::Attachment& attached, std::vector<UniqueFd>& fds);
   void make_ready(MailSource& source) noexcept;
 

@@ -28,9 +28,16 @@ OpenRegion::OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::u
 
 OpenRegion::~OpenRegion() {
   unsubscribe();
+  reader_.disarm();  // wait() leaves it as it is
   writer_.abort();
   core_->remove_region(*this);
   if (handle_) core_->close_handle(*handle_, on_mail_ ? ClientCore::Line::mail : ClientCore::Line::own);
+}
+
+void OpenRegion::claimed(std::uint64_t handle) noexcept {
+  handle_ = handle;
+  reader_.lease_again();
+  if (subscription_) core_->look_again(*subscription_);  // which arms it
 }
 
 Result<std::optional<Reader::Leased>> OpenRegion::lease(std::optional<std::uint64_t> last_seen) {

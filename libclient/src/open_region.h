@@ -60,11 +60,11 @@ class OpenRegion final : public Subscriber, public std::enable_shared_from_this<
   // Its id on the connection of now; none if memiod does not know it (any more).
   [[nodiscard]] std::optional<std::uint64_t> handle() const noexcept { return handle_; }
   void set_handle(std::optional<std::uint64_t> handle) noexcept { handle_ = handle; }
-  // memiod has given the cell back. If it was there meanwhile it has cleared it.
-  void claimed(std::uint64_t handle) noexcept {
-    handle_ = handle;
-    reader_.lease_again();
-  }
+  // memiod has given the cell back, which it has cleared if it was there meanwhile.
+  void claimed(std::uint64_t handle) noexcept;
+  // Whether it is still to be claimed.
+  [[nodiscard]] bool claim_due() const noexcept { return claim_due_; }
+  void set_claim_due(bool due) noexcept { claim_due_ = due; }
   // Whether that is the connection on which the client receives, because the region was passed on to it.
   [[nodiscard]] bool on_mail() const noexcept { return on_mail_; }
   void set_on_mail(bool on_mail) noexcept { on_mail_ = on_mail; }
@@ -87,6 +87,7 @@ class OpenRegion final : public Subscriber, public std::enable_shared_from_this<
   std::optional<std::uint64_t> handle_;
   bool creator_;
   bool on_mail_ = false;
+  bool claim_due_ = false;
   RegionMemory memory_;
   Writer writer_;
   Reader reader_;

@@ -13,7 +13,6 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "client_core.h"
 #include "connect.h"
@@ -40,21 +39,16 @@ std::vector<UniqueFd> copies(RegionMemory& memory) {
 
 }  // namespace
 
-// False if there is no timer to be had.
-bool ClientCore::set_timer(std::chrono::milliseconds delay) noexcept {
-  if (!retry_timer_.valid()) {
-    retry_timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (!retry_timer_.valid() || !poll_add(retry_timer_.get(), EPOLLIN, key(Kind::retry, 0))) return false;
-  }
+void ClientCore::set_timer(std::chrono::milliseconds delay) noexcept {
   itimerspec when{};
   when.it_value.tv_sec = delay.count() / 1000;
   when.it_value.tv_nsec = delay.count() % 1000 * 1'000'000 + 1;  // 0 would mean never
-  return ::timerfd_settime(retry_timer_.get(), 0, &when, nullptr) == 0;
+  ::timerfd_settime(retry_timer_.get(), 0, &when, nullptr);
 }
 
 void ClientCore::start_retrying() noexcept {
   retry_delay_ = std::chrono::milliseconds(0);
-  set_timer(retry_delay_);  // without a timer the next call looks for memiod
+  set_timer(retry_delay_);
 }
 
 void ClientCore::retry() noexcept {
@@ -62,7 +56,7 @@ void ClientCore::retry() noexcept {
   [[maybe_unused]] const auto n = ::read(retry_timer_.get(), &expired, sizeof expired);
   retry_delay_ = std::clamp(2 * retry_delay_, first_delay, longest_delay);
   try {
-    if (connected_) return claim_refused();
+    if (connected_) return ask_again();
     if (!can_reconnect() || reconnect()) return;
   } catch (const std::exception&) {
     // Out of memory; there is another try.
@@ -85,7 +79,8 @@ Result<void> ClientCore::renew(UniqueFd socket) {
   connected_ = true;
   tell_reconnected_ = true;
   call_again();
-  refused_.clear();
+  memiod_stayed_ = false;
+  asks_again_ = false;
   begin_claims();
   for (std::size_t i = 0; connected_ && i < regions_.size(); ++i)
     if (!regions_[i]->on_mail() || !regions_[i]->handle()) claim(*regions_[i]);
@@ -97,7 +92,7 @@ Result<void> ClientCore::renew(UniqueFd socket) {
 
 void ClientCore::begin_claims() noexcept {
   retry_delay_ = first_delay;
-  claim_until_ = std::chrono::steady_clock::now() + time_for_claims;
+  ask_until_ = std::chrono::steady_clock::now() + time_for_claims;
 }
 
 void ClientCore::claim(OpenRegion& region) {
@@ -118,20 +113,21 @@ void ClientCore::claim(OpenRegion& region) {
                                               .region_file_descriptor = 0,
                                               .leases_file_descriptor = 1,
                                               .doorbell_file_descriptor = 2};
+  region.set_claim_due(false);
   region.set_handle(std::nullopt);
   region.set_on_mail(false);  // wherever it came from
   auto fds = copies(memory);
-  if (fds.empty()) return;
+  if (fds.empty()) return claim_later(region);
   auto claimed = [this, weak = region.weak_from_this()](const Result<Answer>& answer) {
+    const auto open = weak.lock();
     // What memiod refuses, a region that was removed for instance, stays as it is: mapped, and without a name.
     if (!answer) {
-      constexpr std::array too_early{Errc::permission_denied, Errc::out_of_resources, Errc::not_the_region};
-      if (std::ranges::find(too_early, answer.error().code) != too_early.end()) claim_later(weak);
+      if (open && may_ask_again(answer.error().code)) claim_later(*open);
       return;
     }
     const auto reply = protocol::parse_reply<protocol::AttachReply>(answer->parameters);
     if (!reply) return;
-    if (const auto open = weak.lock())
+    if (open)
       open->claimed(reply->id);
     else
       close_handle(reply->id);
@@ -140,24 +136,42 @@ void ClientCore::claim(OpenRegion& region) {
        {.on_answer = std::move(claimed), .ours = true}, std::move(fds));
 }
 
-void ClientCore::claim_later(std::weak_ptr<OpenRegion> region) {
-  if (std::chrono::steady_clock::now() >= claim_until_) return;
-  refused_.push_back(std::move(region));
+void ClientCore::claim_later(OpenRegion& region) noexcept {
+  region.set_claim_due(true);
+  ask_later();
+}
+
+bool ClientCore::may_ask_again(Errc reason) const noexcept {
+  return reason == Errc::permission_denied || reason == Errc::out_of_resources ||
+         (reason == Errc::not_the_region && memiod_stayed_);
+}
+
+void ClientCore::ask_later() noexcept {
+  if (std::chrono::steady_clock::now() >= ask_until_) return;
+  asks_again_ = true;
   set_timer(retry_delay_);
 }
 
-void ClientCore::claim_refused() {
-  for (const auto& refused : std::exchange(refused_, {}))
-    if (const auto region = refused.lock(); region && connected_) claim(*region);
+void ClientCore::ask_again() {
+  asks_again_ = false;
+  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i)
+    if (regions_[i]->claim_due()) claim(*regions_[i]);
+  for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
+    if (sources_[i].watcher && sources_[i].watcher->resume_due) resume(*sources_[i].watcher);
 }
 
 void ClientCore::resume(Watcher::Impl& watcher) {
-  auto opened = [weak = watcher.weak_from_this()](Result<Answer> answer) {
+  watcher.resume_due = false;
+  auto opened = [this, weak = watcher.weak_from_this()](Result<Answer> answer) {
     const auto resumed = weak.lock();
     if (!resumed) return;
-    if (!answer) return resumed->lose(answer.error());
-    if (answer->fds.empty()) return resumed->lose(Error{Errc::protocol_violation});
-    resumed->resume(std::move(answer->fds.front()));
+    auto socket = answer ? answer->take_fd(0) : Result<UniqueFd>(fail(answer.error()));
+    if (socket) return resumed->resume(std::move(*socket));
+    // A lack of something passes, as with claims.
+    if (socket.error().code != Errc::out_of_resources || std::chrono::steady_clock::now() >= ask_until_)
+      return resumed->lose(std::move(socket.error()));
+    resumed->resume_due = true;
+    ask_later();
   };
   const protocol::OpenConnectionParameters parameters;
   send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),

@@ -47,8 +47,12 @@ Result<StreamRegions> StreamRegions::open(Client& client, std::shared_ptr<detail
   if (auto region = opened.open_region(client, format::ring_name(name), Access::write); !region)
     return fail(std::move(region.error()));
   auto& ring_region = opened.regions_.front();
-  if (ring_region.sequence() == 0 && !ring_region.wait(0, patience))
-    return fail(Errc::busy, "the stream " + std::string(name) + " is being made, and not ready yet; try again");
+  if (ring_region.sequence() == 0) {
+    auto made = ring_region.wait(0, patience);
+    if (!made && made.error().code != Errc::timed_out) return fail(std::move(made.error()));
+    if (!made)
+      return fail(Errc::busy, "the stream " + std::string(name) + " is being made, and not ready yet; try again");
+  }
   auto ring = StreamRing::over(opened.payload(0));
   if (!ring) return fail(std::move(ring.error()));
   opened.ring_ = *ring;

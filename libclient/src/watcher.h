@@ -44,6 +44,7 @@ class Watcher::Impl : public std::enable_shared_from_this<Impl> {
   std::size_t source = 0;   // its place in the core
   bool registered = false;  // with the core
   bool lost = false;        // until the core has found memiod again
+  bool resume_due = false;  // memiod was found, and could not give a connection
   std::deque<WatchEvent> events;
   bool ended = false;
   Error end_reason{Errc::disconnected};

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 namespace memio {
 
@@ -112,31 +113,36 @@ Result<Channel::Input> Channel::take(Reading& reading, ssize_t n) {
   if (!limits_.sockets)
     for (auto& received : reading.fds)
       if (is_socket(received.get())) received.reset();
-  if (reading.fds_are_missing)
-    return fail(Errc::protocol_violation, "a message's file descriptors could not all be received");
   if (n == 0) return Input::end;
-  if (auto result = split(old_size, std::move(reading.fds)); !result) return fail(std::move(result.error()));
+  if (auto result = split(old_size, std::move(reading.fds), reading.fds_are_missing); !result)
+    return fail(std::move(result.error()));
   return Input::some;
 }
 
-bool Channel::socket_waits() const {
+std::optional<bool> Channel::socket_waits() const {
   const auto look_from = [this](int offset) {
     return ::setsockopt(fd(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) == 0;
   };
-  if (!look_from(0)) return false;
+  if (!look_from(0)) return std::nullopt;
   bool found = false;
+  bool seen_all = true;
   Reading reading;
-  while (!found && reading.receive(fd(), max_piece, MSG_PEEK | MSG_DONTWAIT) > 0)
+  ssize_t n = 0;
+  while (!found && (n = reading.receive(fd(), max_piece, MSG_PEEK | MSG_DONTWAIT)) > 0) {
     found = std::ranges::any_of(reading.fds, [](const UniqueFd& waiting) { return is_socket(waiting.get()); });
+    seen_all = seen_all && !reading.fds_are_missing;
+  }
+  if (n < 0) seen_all = seen_all && would_block(errno);
   look_from(-1);
-  return found;
+  return found || seen_all ? std::optional(found) : std::nullopt;
 }
 
-Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
+Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds, bool fds_lost) {
   std::size_t start = 0;
   for (std::size_t end = incoming_.find('\0', old_size); end != std::string::npos; end = incoming_.find('\0', start)) {
     if (end - start > limits_.message) break;
-    ready_.push_back({incoming_.substr(start, end - start), std::move(incoming_fds_)});
+    ready_.push_back(
+        {incoming_.substr(start, end - start), std::move(incoming_fds_), std::exchange(incoming_fds_lost_, false)});
     incoming_fds_.clear();
     start = end + 1;
   }
@@ -146,7 +152,9 @@ Result<void> Channel::split(std::size_t old_size, std::vector<UniqueFd> fds) {
     incoming_ = std::string();  // and the room of a long message with it
   if (incoming_.size() > limits_.message)
     return fail(Errc::message_too_large, "a message is longer than " + std::to_string(limits_.message) + " bytes");
-  auto& owner = incoming_.empty() && start > 0 ? ready_.back().fds : incoming_fds_;
+  const bool of_whole = incoming_.empty() && start > 0;
+  if (fds_lost) (of_whole ? ready_.back().fds_lost : incoming_fds_lost_) = true;
+  auto& owner = of_whole ? ready_.back().fds : incoming_fds_;
   if (owner.size() + fds.size() > limits_.fds)
     return fail(Errc::protocol_violation,
                 "a message came with more than " + std::to_string(limits_.fds) + " file descriptors");

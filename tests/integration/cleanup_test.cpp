@@ -9,6 +9,7 @@
 #include "open_region.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
+#include "support/no_room_for_fds.h"
 
 namespace memio::test {
 namespace {
@@ -45,6 +46,24 @@ TEST_F(Cleanup, SessionRegionsGoWithTheirCreatorAndOthersStay) {
   ASSERT_EQ(names->size(), 1U);
   EXPECT_EQ(names->front().name, "persistent");
   EXPECT_TRUE(client_.open("persistent", Access::write)->write(bytes("x")));
+}
+
+TEST_F(Cleanup, WhatAProcessHasNoRoomForIsGivenBackAndItsConnectionStays) {
+  auto region = client_.create("a", {.capacity = 16});
+  auto other = daemon_.connect();
+  {
+    const test::NoRoomForFds no_room(2);
+    EXPECT_EQ(other.open("a", Access::read).error().code, Errc::out_of_resources);
+    EXPECT_EQ(other.create("new", {.capacity = 16, .lifetime = Lifetime::persistent}).error().code,
+              Errc::out_of_resources);
+  }
+  {
+    const test::NoRoomForFds no_room;
+    EXPECT_EQ(other.open_connection().error().code, Errc::out_of_resources);
+  }
+  EXPECT_EQ(other.list()->size(), 1U) << "what was made for nothing is gone";
+  EXPECT_EQ(client_.stat("a")->region.handles, 1U);
+  EXPECT_TRUE(other.open("a", Access::read));
 }
 
 // Its end is told by a ring, and by then its will is gone.

@@ -14,6 +14,7 @@
 #include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/mail.h"
+#include "support/no_room_for_fds.h"
 #include "support/raw_connection.h"
 
 namespace memio::test {
@@ -261,6 +262,37 @@ TEST_F(CommandsBetween, ToPassARegionOnIsToGrantIt) {
   EXPECT_EQ(client_.stat("secret")->region.handles, 2U);
 }
 
+TEST_F(CommandsBetween, ARegionThatThereIsNoRoomForEndsItsCallAlone) {
+  auto other = daemon_.connect();
+  auto handler = other.handle("c");
+  auto region = client_.create("r", {.capacity = 64});
+  const auto call = [&](std::optional<Error>& error) {
+    CallOptions options;
+    options.attachments.push_back(std::move(*Attachment::of_region(*region)));
+    client_.call_async("c", "null", std::move(options),
+                       [&](const Result<CallAnswer>& answer) { error = answer ? Error{} : answer.error(); });
+  };
+  std::optional<Error> error;
+  call(error);
+  ASSERT_TRUE(handler->wait(long_enough)->answer("1")) << "there is room, and all connections are made";
+  dispatch_until(client_, [&] { return error.has_value(); });
+  error.reset();
+  call(error);
+  {
+    const NoRoomForFds no_room(1);
+    ASSERT_TRUE(becomes([&] {
+      other.dispatch({});
+      client_.dispatch({});
+      return error.has_value();
+    }));
+  }
+  EXPECT_THAT(error->text(), HasSubstr("no room for the descriptors"));
+  EXPECT_EQ(client_.stat("r")->region.handles, 1U);
+  error.reset();
+  call(error);
+  EXPECT_TRUE(handler->wait(long_enough));
+}
+
 // The sockets in a client's epoll.
 std::vector<int> sockets_of(const Client& client) {
   std::vector<int> sockets;
@@ -274,42 +306,103 @@ std::vector<int> sockets_of(const Client& client) {
   return sockets;
 }
 
-TEST_F(CommandsBetween, ARegionThatCameIsClaimedWhenOnlyItsConnectionIsLost) {
-  auto other = daemon_.connect();
-  const auto own = sockets_of(other);
-  auto handler = other.handle("c");
-  auto sockets = sockets_of(other);
-  std::erase(sockets, own.at(0));
-  ASSERT_EQ(sockets.size(), 1U) << "the one on which it receives";
-  auto region = client_.create("r", {.capacity = 64, .slots = 2});
-  ASSERT_TRUE(region->write(bytes("first")));
-  CallOptions options;
-  options.attachments.push_back(std::move(*Attachment::of_region(*region)));
-  client_.call_async("c", "null", std::move(options), [](const Result<CallAnswer>&) {});
-  auto came = std::move(*handler->wait(long_enough)->attachments().at(0).take_region());
-  const auto held = *came.read();
-  std::uint64_t last_seen = held.sequence();
-  ASSERT_TRUE(came.subscribe({7}, last_seen));
-  ::shutdown(sockets[0], SHUT_RDWR);
-  const auto handles = [&] { return client_.stat("r")->region.handles; };
-  ASSERT_TRUE(becomes([&] { return handles() == 1; })) << "memiod has noticed";
-  dispatch_until(other, [&] { return handles() == 2; });
-  ASSERT_TRUE(other.list()) << "whose answer comes after that to the claim";
-  // Its lease is in its cell again: of two slots, the one is leased and the other the latest.
-  ASSERT_TRUE(region->write(bytes("second")));
-  region->set_write_timeout(std::chrono::milliseconds(0));
-  EXPECT_EQ(region->write(bytes("third")).error().code, Errc::busy);
-  EXPECT_EQ(text(held.data()), "first");
-  std::array<Event, 8> events;
-  bool told = false;
-  while (!told) {
-    const auto n = other.wait(events, long_enough);
-    ASSERT_TRUE(n && *n > 0);
-    for (std::size_t i = 0; i < *n; ++i) told = told || events[i].token == Token{7};
+// Somebody who was sent a region, and loses the connection on which it came, but not the one that it asked on.
+class LostMail : public CommandsBetween {
+ protected:
+  Region region_ = std::move(*client_.create("r", {.capacity = 64, .slots = 2}));
+  Client other_ = connect_other();
+  std::vector<int> own_ = sockets_of(other_);
+  std::optional<CommandHandler> handler_;
+
+  // With no right to the region but that it is sent it.
+  Client connect_other() { return scoped(client_, {{"c", {Right::handle}}}); }
+  [[nodiscard]] std::uint64_t handles() { return client_.stat("r")->region.handles; }
+  Region receive() {
+    handler_.emplace(std::move(*other_.handle("c")));
+    EXPECT_TRUE(region_.write(bytes("first")));
+    CallOptions options;
+    options.attachments.push_back(std::move(*Attachment::of_region(region_)));
+    client_.call_async("c", "null", std::move(options), [](const Result<CallAnswer>&) {});
+    return std::move(*handler_->wait(long_enough)->attachments().at(0).take_region());
   }
-  { const auto closed = std::move(came); }
-  ASSERT_TRUE(other.list());
-  EXPECT_EQ(handles(), 2U) << "a snapshot is left";
+  void lose_mail() {
+    auto sockets = sockets_of(other_);
+    std::erase(sockets, own_.at(0));
+    ASSERT_EQ(sockets.size(), 1U);
+    ::shutdown(sockets[0], SHUT_RDWR);
+  }
+  void stop_memiod() const {
+    ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(daemon_.pid()), &info, WSTOPPED), 0);
+  }
+  void expect_claimed_once(Region came) {
+    dispatch_until(other_, [&] { return handles() == 2; });
+    ASSERT_TRUE(other_.list()) << "whose answer comes after that to the claim";
+    { const auto closed = std::move(came); }
+    ASSERT_TRUE(other_.list());
+    EXPECT_EQ(handles(), 1U);
+  }
+  // Waits for an event of the region.
+  void expect_told() {
+    std::array<Event, 8> events;
+    for (bool told = false; !told;) {
+      const auto n = other_.wait(events, long_enough);
+      ASSERT_TRUE(n && *n > 0);
+      for (std::size_t i = 0; i < *n; ++i) told = told || events[i].token == Token{7};
+    }
+  }
+};
+
+TEST_F(LostMail, ItsRegionIsClaimedAnew) {
+  auto came = receive();
+  {
+    const auto held = *came.read();
+    ASSERT_TRUE(came.subscribe({7}, held.sequence()));
+    other_.dispatch({});  // which arms it
+    lose_mail();
+    ASSERT_TRUE(becomes([&] { return handles() == 1; })) << "memiod has noticed";
+    dispatch_until(other_, [&] { return handles() == 2; });
+    ASSERT_TRUE(other_.list());
+    // Its lease is in its cell again: of two slots, the one is leased and the other the latest.
+    ASSERT_TRUE(region_.write(bytes("second")));
+    expect_told();
+    region_.set_write_timeout(std::chrono::milliseconds(0));
+    EXPECT_EQ(region_.write(bytes("third")).error().code, Errc::busy);
+    EXPECT_EQ(text(held.data()), "first");
+  }
+  expect_claimed_once(std::move(came));
+}
+
+TEST_F(LostMail, MemiodMayNoticeLaterThanItIsAsked) {
+  auto came = receive();
+  stop_memiod();
+  lose_mail();
+  other_.dispatch({});
+  ASSERT_EQ(::kill(daemon_.pid(), SIGCONT), 0);
+  expect_claimed_once(std::move(came));
+}
+
+TEST_F(LostMail, TwiceAtOnce) {
+  auto came = receive();
+  lose_mail();
+  ASSERT_TRUE(becomes([&] {
+    other_.dispatch({});
+    return sockets_of(other_).size() > own_.size() && handles() == 1;
+  })) << "it has another";
+  lose_mail();
+  expect_claimed_once(std::move(came));
+}
+
+TEST_F(LostMail, OneThatOnlyWaitsForCallsClaimsAsWell) {
+  auto came = receive();
+  lose_mail();
+  Client asking = daemon_.connect();
+  ASSERT_TRUE(becomes([&] { return asking.stat("r")->region.handles == 1; }));
+  ASSERT_TRUE(becomes([&] {
+    EXPECT_EQ(handler_->wait(std::chrono::milliseconds(20)).error().code, Errc::timed_out);
+    return asking.stat("r")->region.handles == 2;
+  }));
 }
 
 TEST_F(CommandsBetween, AnExclusiveRegionIsPassedOnForReading) {

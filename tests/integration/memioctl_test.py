@@ -48,8 +48,8 @@ class Memioctl(unittest.TestCase):
         self.run_ctl("rm", "a/b")
         self.assertEqual(self.run_json("list"), [])
 
-    def start(self, *arguments, **options):
-        process = memiod.start([MEMIOCTL, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True, **options)
+    def start(self, *arguments, under=(), **options):
+        process = memiod.start([*under, MEMIOCTL, *arguments], env=self.environment, stdout=subprocess.PIPE, text=True, **options)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.terminate)
@@ -241,6 +241,32 @@ class Memioctl(unittest.TestCase):
         self.run_ctl("put", "a", "-", "--create", data=b"x" * 100)
         self.run_ctl("get", "a", "-o", "/dev/full", code=1)
         self.assertIn("/dev/full", self.stderr)
+
+    def test_a_full_disk_ends_what_goes_on(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([MEMIOCTL, "watch"], stdout=full, stderr=subprocess.PIPE, env=self.environment, timeout=20)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output", done.stderr)
+
+    def test_closed_standard_descriptors_are_not_taken_for_the_connection(self):
+        self.run_ctl("put", "a", "-", "--create", data=b"x")
+        for command in ("list >&-", "get a >&-", "put a - <&-"):
+            done = subprocess.run(["sh", "-c", f'exec "$0" {command}', MEMIOCTL], stderr=subprocess.PIPE, env=self.environment,
+                                  timeout=20)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertIn(b"Bad file descriptor", done.stderr)
+        self.assertEqual(self.run_ctl("get", "a"), b"x")
+
+    def test_a_file_that_says_that_it_is_empty_is_read(self):
+        self.run_ctl("put", "load", "/proc/loadavg", "--create")
+        self.assertEqual(len(self.run_ctl("get", "load").split()), 5)
+
+    def test_a_program_is_waited_for_by_one_who_was_told_not_to(self):
+        handler = self.start("handle", "c", "--count", "1", "--", "false", under=["env", "--ignore-signal=CHLD"])
+        self.wait_for_session("commands")
+        self.run_ctl("call", "c", code=1)
+        self.assertIn("ProgramFailed", self.stderr)
+        self.assertEqual(handler.wait(20), 0)
 
     def test_help_and_version(self):
         self.assertIn(b"create", self.run_ctl("--help"))

@@ -5,10 +5,13 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "open_region.h"
+#include "support/becomes.h"
 #include "support/bytes.h"
 #include "support/daemon.h"
+#include "support/no_room_for_fds.h"
 
 namespace memio::test {
 namespace {
@@ -80,6 +83,23 @@ TEST_F(Reconnect, EveryRegionAndHandleComesBack) {
   EXPECT_EQ(text(held->data()), "kept") << "the lease held throughout";
 }
 
+TEST_F(Reconnect, WithoutRoomForDescriptorsRegionsAreClaimedLater) {
+  auto client = daemon_.connect();
+  auto region = client.create("a", {.capacity = 64, .lifetime = Lifetime::persistent});
+  daemon_.kill();
+  daemon_.start();
+  auto other = daemon_.connect();
+  {
+    const NoRoomForFds no_room(1);
+    wait_for(client, Event::Kind::reconnected);
+  }
+  EXPECT_FALSE(other.stat("a"));
+  EXPECT_TRUE(becomes([&] {
+    client.dispatch({});
+    return other.stat("a").has_value();
+  }));
+}
+
 TEST_F(Reconnect, SubscriptionsAndWatchesGoOn) {
   auto client = daemon_.connect();
   auto other = daemon_.connect();
@@ -101,6 +121,24 @@ TEST_F(Reconnect, SubscriptionsAndWatchesGoOn) {
   ASSERT_TRUE(event) << event.error().text();
   EXPECT_EQ(event->version, 7U);
   wait_for(client, Event::Kind::region_changed);
+}
+
+TEST_F(Reconnect, AWatchThatIsRefusedNowTellsSo) {
+  auto client = daemon_.connect();
+  auto watcher = client.watch({}, false, {2});
+  while (watcher->wait(long_enough)->kind != EventKind::ready) {
+  }
+  std::array<Event, 8> events;
+  while (client.dispatch(events) > 0) {
+  }
+  daemon_.kill();
+  std::ofstream(daemon_.config_path()) << R"({"limits":{"user":{"connections":1}}})";
+  daemon_.start();
+  wait_for(client, Event::Kind::watch_ready);
+  const auto next = watcher->next();
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().code, Errc::limit_exceeded) << next.error().text();
+  EXPECT_TRUE(client.list());
 }
 
 TEST_F(Reconnect, AnOrderlyEndDisturbsNobody) {

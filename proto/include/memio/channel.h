@@ -19,6 +19,7 @@ namespace memio {
 struct Frame {
   std::string text;
   std::vector<UniqueFd> fds;
+  bool fds_lost = false;  // some came that this process had no room for (RLIMIT_NOFILE); `fds` may be any of the others
 };
 
 // NUL-terminated messages with file descriptors, over a Unix stream socket. Knows no event loop: the owner calls
@@ -56,9 +57,9 @@ class Channel {
   // Waits until there is something to be read, and reads it. With a socket that blocks that is one system call.
   // Errors: as receive().
   Result<Input> wait_and_receive();
-  // Whether a socket is among the descriptors that were sent to us and are not received yet. Only looks: all stays to
-  // be received.
-  [[nodiscard]] bool socket_waits() const;
+  // Whether a socket is among the descriptors that were sent to us and are not received yet; nothing if that could not
+  // be seen, for lack of memory or descriptors. Only looks: all stays to be received.
+  [[nodiscard]] std::optional<bool> socket_waits() const;
 
   // The next whole message, if there is one.
   [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
@@ -86,12 +87,13 @@ class Channel {
   struct Reading;
   Result<Input> take(Reading& reading, ssize_t n);
   // Cuts what was just read (incoming_ from `old_size`) into messages.
-  Result<void> split(std::size_t old_size, std::vector<UniqueFd> fds);
+  Result<void> split(std::size_t old_size, std::vector<UniqueFd> fds, bool fds_lost);
 
   UniqueFd socket_;
   Limits limits_;
   std::string incoming_;                // of the message that is not whole yet
   std::vector<UniqueFd> incoming_fds_;  // that came with it so far
+  bool incoming_fds_lost_ = false;
   std::deque<Frame> ready_;
   std::deque<Piece> outgoing_;
   std::size_t sent_ = 0;  // bytes of outgoing_.front() already sent

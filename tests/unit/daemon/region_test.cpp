@@ -167,22 +167,41 @@ TEST(BrokerRegion, ACellIsGivenBackToOneThatLostOnlyItsConnection) {
 }
 
 TEST(BrokerRegion, OneThatSleepsAndLostItsConnectionIsWoken) {
-  const auto region = make_region();
-  Mapped mapped(*region);
-  const auto fds = *region->fds_for(Access::read);
-  const auto give_back = [&](bool lives, std::uint64_t armed) {
+  const auto is_rung = [](bool lives, std::uint64_t armed, std::uint64_t sequence) {
+    const auto region = make_region();
+    Mapped mapped(*region);
+    mapped.directory().latest = format::pack_latest(sequence, 0);
     const auto cell = *region->take_cell();
+    const auto fds = *region->fds_for(Access::read);
     if (lives) Region::tie_cell(cell, fds);
     mapped.leases().cells[cell].armed = armed;
     region->give_back_cell(cell);
     EXPECT_EQ(mapped.leases().cells[cell].armed.load(), 0U);
+    return mapped.has_rung();
   };
-  give_back(false, 1);
-  EXPECT_FALSE(mapped.has_rung()) << "it is dead";
-  give_back(true, 7);
-  EXPECT_FALSE(mapped.has_rung()) << "what it waited for has been published";
-  give_back(true, 1);
-  EXPECT_TRUE(mapped.has_rung());
+  EXPECT_TRUE(is_rung(true, 8, 7));
+  EXPECT_TRUE(is_rung(true, 7, 7)) << "its publisher may be about to look whether it is to ring";
+  EXPECT_FALSE(is_rung(false, 8, 7)) << "it is dead";
+  EXPECT_FALSE(is_rung(true, 6, 7)) << "it has been rung long ago";
+  EXPECT_FALSE(is_rung(true, 0, 0)) << "it does not sleep";
+}
+
+// Or it would arm its cell, and nobody would look.
+TEST(BrokerRegion, PublishersLookAtACellAsLongAsItsOwnerLives) {
+  const auto region = make_region();
+  Mapped mapped(*region);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(region->take_cell());
+  const auto cell = *region->take_cell();
+  auto fds = *region->fds_for(Access::read);
+  Region::tie_cell(cell, fds);
+  region->give_back_cell(cell);
+  region->give_back_cell(cell - 1);
+  ASSERT_EQ(*region->take_cell(), cell - 1);
+  EXPECT_EQ(mapped.leases().cells_used.load(), cell + 1);
+  fds.leases.reset();
+  region->give_back_cell(cell - 1);
+  ASSERT_EQ(*region->take_cell(), cell - 1);
+  EXPECT_EQ(mapped.leases().cells_used.load(), cell);
 }
 
 TEST(BrokerRegion, ACellWaitsForItsOwnerAsLongAsThatLives) {

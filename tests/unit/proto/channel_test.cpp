@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "support/fd_leak_check.h"
+#include "support/no_room_for_fds.h"
 
 namespace memio {
 namespace {
@@ -341,18 +342,35 @@ TEST(Channel, WaitsForWhatComesWhetherItsSocketBlocksOrNot) {
   }
 }
 
+TEST(Channel, TellsWhichMessageHadDescriptorsThatThereIsNoRoomFor) {
+  auto [ours, theirs] = socket_pair();
+  Channel channel(std::move(ours));
+  send_raw(theirs.get(), "a\0b"s, marked_fds({1, 2, 3}));
+  send_raw(theirs.get(), "\0c\0"s);
+  {
+    const test::NoRoomForFds no_room(2);
+    EXPECT_EQ(channel.socket_waits(), std::nullopt) << "the third may be one";
+    EXPECT_EQ(*channel.receive(), Channel::Input::some);
+  }
+  while (*channel.receive() == Channel::Input::some) {
+  }
+  EXPECT_FALSE(channel.next()->fds_lost);
+  EXPECT_TRUE(channel.next()->fds_lost) << "of which the last byte is";
+  EXPECT_FALSE(channel.next()->fds_lost);
+}
+
 TEST(Channel, SeesASocketThatWaitsWhereverItIsAndTakesNothing) {
   auto [ours, theirs] = socket_pair();
   Channel channel(std::move(ours));
-  EXPECT_FALSE(channel.socket_waits());
+  EXPECT_EQ(channel.socket_waits(), false);
   send_raw(theirs.get(), std::string(100'000, 'x'));
   send_raw(theirs.get(), "y", marked_fds({1, 2}));
-  EXPECT_FALSE(channel.socket_waits());
+  EXPECT_EQ(channel.socket_waits(), false);
   std::vector<UniqueFd> more = marked_fds({3});
   more.push_back(std::move(socket_pair().ours));
   send_raw(theirs.get(), "z\0"s, more);
-  EXPECT_TRUE(channel.socket_waits());
-  EXPECT_TRUE(channel.socket_waits());
+  EXPECT_EQ(channel.socket_waits(), true);
+  EXPECT_EQ(channel.socket_waits(), true);
   more.clear();
   while (*channel.receive() == Channel::Input::some) {
   }
@@ -360,7 +378,7 @@ TEST(Channel, SeesASocketThatWaitsWhereverItIsAndTakesNothing) {
   ASSERT_TRUE(frame);
   EXPECT_EQ(frame->text, std::string(100'000, 'x') + "yz");
   EXPECT_EQ(frame->fds.size(), 4U);
-  EXPECT_FALSE(channel.socket_waits());
+  EXPECT_EQ(channel.socket_waits(), false);
 }
 
 TEST(Channel, KeepsWhatAFullSocketDoesNotTakeAndSendsItLater) {
