@@ -115,11 +115,12 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
   const Grants& grants = context.session.grants();
   const Right right = parameters.access == Access::write ? Right::write : Right::read;
   auto region = context.broker.registry().find_same(parameters.name, *fds);
-  // It may have been passed on to one who has no right to it by its name: to have it is right enough.
-  const bool has_it = region && (right == Right::read || region->access_by(fds->region.get()) == Access::write);
+  const auto cell = static_cast<std::uint32_t>(parameters.cell);
+  // It may have been passed on to one who has no right to it by its name, but who shows whose cell it is.
+  const bool has_it = region && region->is_tied_to(cell, *fds) &&
+                      (right == Right::read || region->access_by(fds->region.get()) == Access::write);
   if (!has_it && !grants.allows(parameters.name, region ? right : Right::create))
     return fail(Errc::permission_denied, "this connection may not attach the region " + parameters.name);
-  const auto cell = static_cast<std::uint32_t>(parameters.cell);
   std::uint64_t id = 0;
   const auto claim = [&](const std::shared_ptr<broker::Region>& claimed) -> Result<void> {
     auto handle = context.session.claim_handle(claimed, parameters.access, cell);
@@ -138,7 +139,8 @@ Result<Answer> attach(Context& context, const AttachParameters& parameters) {
     context.broker.linger().on_adopted(region);
     spend_on_watches(context);
   }
-  if (parameters.creator && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
+  const bool made_it = parameters.creator && grants.allows(parameters.name, Right::create);
+  if (made_it && region->orphaned() && region->creator_cell().value_or(cell) == cell) {
     region->set_orphaned(false);
     region->set_creator_cell(cell);
     context.session.add_created(region);

@@ -158,6 +158,7 @@ Result<std::shared_ptr<Region>> Region::adopt(Spec spec, Fds fds, const std::opt
   for (std::uint32_t i = own_cell + 1; i < std::min(count, region->spec_.cells); ++i)
     if (!taken || (*taken)[i]) region->cells_[i] = CellState::unclaimed;
   region->cells_[own_cell] = CellState::taken;
+  region->tied_cells_ = std::min(used, region->spec_.cells);
   // An earlier memiod may have died while it shrank, or when it had cleared the word and not woken anybody yet. For
   // what the cell is armed is left: one that hands over is armed as long as it may go on.
   region->set_own_leases(0);
@@ -249,7 +250,8 @@ void Region::take(std::uint32_t cell) noexcept {
   // Written from what we know, not from what the memory says.
   const auto last = std::find_if(cells_.rbegin(), cells_.rend(), [](CellState c) { return c != CellState::free; });
   const auto used = static_cast<std::uint32_t>(cells_.rend() - last);
-  while (tied_cells_ > used && !is_tied(tied_cells_ - 1)) --tied_cells_;
+  constexpr int most_looks = 256;  // each looks through all locks of the file
+  for (int i = 0; i < most_looks && tied_cells_ > used && !is_tied(tied_cells_ - 1); ++i) --tied_cells_;
   lease_table_->cells_used.store(std::max(used, tied_cells_), std::memory_order_seq_cst);
 }
 
@@ -299,6 +301,12 @@ bool Region::is_tied(std::uint32_t cell) const noexcept {
   return ::fcntl(leases_.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool Region::is_tied_to(std::uint32_t cell, const Fds& fds) const noexcept {
+  auto others = lock_of(cell, F_WRLCK);
+  return cell < cells_.size() && is_tied(cell) && ::fcntl(fds.leases.get(), F_OFD_GETLK, &others) == 0 &&
+         others.l_type == F_UNLCK;
+}
+
 bool Region::is_same_memory(const Fds& fds) const noexcept {
   return is_same_file(region_.get(), fds.region.get()) && is_same_file(leases_.get(), fds.leases.get());
 }
@@ -313,12 +321,11 @@ void Region::give_back_cell(std::uint32_t cell) noexcept {
   if (left_) return;
   if (--handles_ == 0) set_unused_since(now());
   const auto armed = free_cell(cell);
-  if (!is_tied(cell)) return;
-  // Its owner lives. If it has only lost its connection and sleeps, no publisher rings for it now, not even one that
-  // has just published what it waits for: it is rung, and arms its cell again, where publishers go on looking.
   tied_cells_ = std::max(tied_cells_, cell + 1);
+  // If its owner lives, has only lost its connection, and sleeps, no publisher rings for it now, not even one that has
+  // just published what it waits for: it is rung, and arms its cell again, where publishers go on looking.
   const auto sequence = format::sequence_of(directory_->latest.load(std::memory_order_seq_cst));
-  if (armed != 0 && (armed == sequence || armed == sequence + 1)) ring();
+  if (armed != 0 && (armed == sequence || armed == sequence + 1) && is_tied(cell)) ring();
 }
 
 // The memory first: should memiod die between the two, the next one clears it again.

@@ -88,6 +88,8 @@ class Region {
   // Ties a cell to the lease table that its owner is sent: as long as that open file description is open or mapped, in
   // whatever process, the next memiod knows that the owner is alive (REGION_FORMAT.md, "Owners that do not come back").
   static void tie_cell(std::uint32_t cell, const Fds& fds) noexcept;
+  // Whether a cell is tied to this lease table that is shown, and to no other: it was this one's who has it.
+  [[nodiscard]] bool is_tied_to(std::uint32_t cell, const Fds& fds) const noexcept;
   // Takes a cell back: ends its leases, frees the writer lock if its owner held it, and wakes who waited for either.
   void give_back_cell(std::uint32_t cell) noexcept;
 
@@ -200,8 +202,9 @@ class Region {
   format::LeaseTable* lease_table_ = nullptr;  // lease_table_size(cells)
   enum class CellState : std::uint8_t { free, taken, unclaimed };
   std::vector<CellState> cells_;
-  std::uint32_t tied_cells_ = 0;  // no free cell from this index on has an owner that lost its connection and lives
-  std::uint64_t handles_ = 0;     // cells that are taken, the broker's own not counted
+  std::uint32_t tied_cells_ =
+      0;                       // no free cell from this index on can have an owner that lost its connection and lives
+  std::uint64_t handles_ = 0;  // cells that are taken, the broker's own not counted
   std::optional<std::uint32_t> creator_cell_;
   std::chrono::microseconds unused_since_{};  // by CLOCK_MONOTONIC; 0: it is open
   bool orphaned_ = false;

@@ -100,6 +100,8 @@ Result<std::shared_ptr<Region>> Registry::adopt(const protocol::AttachParameters
   if (parameters.cells < 2 || parameters.cells > format::max_cells)
     return fail(Errc::not_the_region, "a lease table has 2 to " + std::to_string(format::max_cells) + " cells, not " +
                                           std::to_string(parameters.cells));
+  if (find_by_memory(fds.region.get()))
+    return fail(Errc::not_the_region, "the memory shown is another region's, or with another lease table");
   auto cost = charge(payer, *geometry);
   if (!cost) return fail(std::move(cost.error()));
   auto region = Region::adopt({.name = parameters.name,

@@ -243,7 +243,7 @@ Result<Region> ClientCore::make_region(Result<Answer> answer, Access wanted, boo
   auto region = answer->fds_lost
                     ? Result<Region>(no_room_for_fds())
                     : make_region(std::move(reply->region), reply->handle, answer->fds, creator, Line::own);
-  if (!region && creator) remove_name(name);  // it was made for nothing
+  if (!region && creator) remove_name(name);  // it was made for nothing; if it may be removed by this client
   return region;
 }
 
@@ -304,7 +304,7 @@ void ClientCore::repoll_mail(int fd, std::uint32_t events) noexcept {
 }
 
 void ClientCore::lose_mail_handles() noexcept {
-  if (connected_) begin_claims();
+  if (connected_) begin_asking();
   memiod_stayed_ = connected_;
   for (auto* region : regions_) {
     if (!region->on_mail() || !region->handle()) continue;

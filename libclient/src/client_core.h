@@ -95,6 +95,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void remove_watcher(Watcher::Impl& watcher) noexcept;
   Result<void> poll_watcher(Watcher::Impl& watcher) noexcept;
   void stop_polling(int fd) noexcept;
+  // From now on, and not for ever, what memiod cannot give at once is asked for again.
+  void begin_asking() noexcept;
   // Asks for a fresh connection for a watcher that lost its own.
   void resume(Watcher::Impl& watcher);
   // It has something to tell.
@@ -114,8 +116,11 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void make_mail_ready(MailSource& source) noexcept;
   // Calls back from dispatch().
   void run_in_dispatch(std::function<void()> body);
-  // Whether something of memiod's is to be asked for again, when the timer says so.
-  [[nodiscard]] bool asks_again() const noexcept { return asks_again_; }
+  // Whether something is on its way from memiod, or to be asked for again when the timer says so.
+  [[nodiscard]] bool expects_something() const noexcept { return asks_again_ || !pending_.empty(); }
+  // Has the connection on which it receives made later, for want of something that passes. False if it was wanted for
+  // too long already.
+  [[nodiscard]] bool open_mail_later() noexcept;
   // If it is gone and can be looked for, looks now.
   void look_for_memiod();
   // The Client has gone: nothing is handed out any more.
@@ -170,12 +175,12 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void start_retrying() noexcept;
   void retry() noexcept;
   Result<void> reconnect();
-  void begin_claims() noexcept;
+  void claim_due();
   void claim(OpenRegion& region);
   void claim_later(OpenRegion& region) noexcept;
   // Whether what was refused is to be asked for again, later, because it may be a passing lack of something.
   [[nodiscard]] bool may_ask_again(Errc reason) const noexcept;
-  void ask_later() noexcept;
+  bool ask_later() noexcept;
   void ask_again();
 
   std::optional<Channel> channel_;
@@ -188,6 +193,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   bool tell_reconnected_ = false;
   std::chrono::milliseconds retry_delay_{0};
   std::vector<OpenRegion*> regions_;
+  bool mail_due_ = false;
   bool asks_again_ = false;     // the timer is set to ask again for what is due
   bool memiod_stayed_ = false;  // while connections were lost, so it may have to notice that first
   std::chrono::steady_clock::time_point ask_until_;

@@ -256,13 +256,16 @@ void Mail::resume() {
 
 void Mail::lose(Error reason) noexcept {
   if (state_ == State::closed) return;
-  if (state_ == State::open) core_.stop_polling(channel_->fd());
+  const bool was_open = state_ == State::open;
+  if (was_open) core_.stop_polling(channel_->fd());
   state_ = State::closed;
   channel_.reset();  // or memiod would take the commands for handled
   wants_write_ = false;
   outgoing_.clear();
-  core_.lose_mail_handles();
-  const bool for_good = reason.code != Errc::disconnected || (!core_.connected() && !core_.will_come_back());
+  if (was_open) core_.lose_mail_handles();
+  const bool later = reason.code == Errc::out_of_resources && core_.connected() && core_.open_mail_later();
+  const bool for_good =
+      !later && (reason.code != Errc::disconnected || (!core_.connected() && !core_.will_come_back()));
   for (const auto& [number, weak] : std::exchange(calls_, {})) {
     const auto call = weak.lock();
     if (!call) continue;
@@ -285,7 +288,7 @@ void Mail::lose(Error reason) noexcept {
   }
   for (auto& [id, request] : std::exchange(requests_, {})) answer(std::move(request), fail(reason));
   // Only this connection was lost, not the client's own: what is to come back comes back now.
-  if (!for_good && core_.connected()) resume();
+  if (!for_good && !later && core_.connected()) resume();
 }
 
 // --- what comes ---
@@ -324,7 +327,7 @@ void Mail::pump(Wait wait) noexcept {
 
 Result<void> Mail::step(const Deadline& deadline) {
   if (state_ != State::open) return core_.step(deadline);
-  if (core_.asks_again() && !channel_->wants_write()) {
+  if (core_.expects_something() && !channel_->wants_write()) {
     auto stepped = core_.step(deadline, channel_->fd());
     pump();
     return stepped;

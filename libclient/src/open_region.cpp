@@ -28,7 +28,7 @@ OpenRegion::OpenRegion(std::shared_ptr<ClientCore> core, RegionInfo info, std::u
 
 OpenRegion::~OpenRegion() {
   unsubscribe();
-  reader_.disarm();  // wait() leaves it as it is
+  if (handle_) reader_.disarm();  // wait() leaves it as it is
   writer_.abort();
   core_->remove_region(*this);
   if (handle_) core_->close_handle(*handle_, on_mail_ ? ClientCore::Line::mail : ClientCore::Line::own);

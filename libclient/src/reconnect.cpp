@@ -80,19 +80,28 @@ Result<void> ClientCore::renew(UniqueFd socket) {
   tell_reconnected_ = true;
   call_again();
   memiod_stayed_ = false;
-  asks_again_ = false;
-  begin_claims();
-  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i)
-    if (!regions_[i]->on_mail() || !regions_[i]->handle()) claim(*regions_[i]);
+  asks_again_ = mail_due_ = false;
+  begin_asking();
+  for (auto* region : regions_) region->set_claim_due(!region->on_mail() || !region->handle());
+  claim_due();
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher) resume(*sources_[i].watcher);
   if (connected_ && mail_) mail_->on_reconnected();
   return {};
 }
 
-void ClientCore::begin_claims() noexcept {
+void ClientCore::begin_asking() noexcept {
   retry_delay_ = first_delay;
   ask_until_ = std::chrono::steady_clock::now() + time_for_claims;
+}
+
+// A call that is sent may bring an answer to another, and regions may come and go with that.
+void ClientCore::claim_due() {
+  std::vector<std::weak_ptr<OpenRegion>> due;
+  for (auto* region : regions_)
+    if (region->claim_due()) due.push_back(region->weak_from_this());
+  for (const auto& weak : due)
+    if (const auto region = weak.lock(); region && connected_) claim(*region);
 }
 
 void ClientCore::claim(OpenRegion& region) {
@@ -146,18 +155,24 @@ bool ClientCore::may_ask_again(Errc reason) const noexcept {
          (reason == Errc::not_the_region && memiod_stayed_);
 }
 
-void ClientCore::ask_later() noexcept {
-  if (std::chrono::steady_clock::now() >= ask_until_) return;
+bool ClientCore::ask_later() noexcept {
+  if (std::chrono::steady_clock::now() >= ask_until_) return false;
   asks_again_ = true;
   set_timer(retry_delay_);
+  return true;
+}
+
+bool ClientCore::open_mail_later() noexcept {
+  mail_due_ = ask_later();
+  return mail_due_;
 }
 
 void ClientCore::ask_again() {
   asks_again_ = false;
-  for (std::size_t i = 0; connected_ && i < regions_.size(); ++i)
-    if (regions_[i]->claim_due()) claim(*regions_[i]);
+  claim_due();
   for (std::size_t i = 0; connected_ && i < sources_.size(); ++i)
     if (sources_[i].watcher && sources_[i].watcher->resume_due) resume(*sources_[i].watcher);
+  if (std::exchange(mail_due_, false) && connected_) mail_->on_reconnected();
 }
 
 void ClientCore::resume(Watcher::Impl& watcher) {
@@ -168,10 +183,8 @@ void ClientCore::resume(Watcher::Impl& watcher) {
     auto socket = answer ? answer->take_fd(0) : Result<UniqueFd>(fail(answer.error()));
     if (socket) return resumed->resume(std::move(*socket));
     // A lack of something passes, as with claims.
-    if (socket.error().code != Errc::out_of_resources || std::chrono::steady_clock::now() >= ask_until_)
-      return resumed->lose(std::move(socket.error()));
-    resumed->resume_due = true;
-    ask_later();
+    resumed->resume_due = socket.error().code == Errc::out_of_resources && ask_later();
+    if (!resumed->resume_due) resumed->lose(std::move(socket.error()));
   };
   const protocol::OpenConnectionParameters parameters;
   send(encode(WrittenCall{protocol::open_connection_method, protocol::to_text(parameters)}),

@@ -58,7 +58,9 @@ void Watcher::Impl::lose(Error reason) noexcept {
   }
   // If memiod is gone too, the core resumes us when it has found it. Which of the two ends is noticed first is chance.
   lost = true;
-  if (core->connected()) core->resume(*this);
+  if (!core->connected()) return;
+  core->begin_asking();
+  core->resume(*this);
 }
 
 bool Watcher::Impl::pump() noexcept {
