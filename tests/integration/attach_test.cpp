@@ -91,6 +91,35 @@ TEST_F(Attach, AScopedConnectionCannotSmuggleARegionIn) {
   EXPECT_EQ(attach({}, shown_.fds()).error, "io.memio.PermissionDenied");
 }
 
+TEST_F(Attach, MemoryThatMemiodHasIsNotTakenOverUnderAnotherName) {
+  EXPECT_EQ(attach({}, shown_.fds()).error, "");
+  EXPECT_EQ(attach({{"name", "other"}, {"cell", 2}}, shown_.fds()).error, "io.memio.NotTheRegion");
+  EXPECT_EQ(attach({{"cell", 2}}, shown_.fds()).error, "") << "it is found by its own";
+}
+
+// As one to whom it was passed on: it shows the lease table that came with the handle, and nobody else has locked the
+// cell.
+TEST_F(Attach, WithoutARightByItsNameARegionIsForTheOneWhoseCellItIs) {
+  EXPECT_EQ(attach({}, shown_.fds()).error, "");
+  auto client = daemon_.connect();
+  RawConnection scoped(*client.open_connection(std::vector<Grant>{}));
+  const auto claim = [&] { return scoped.ask(ShownRegion::call({{"cell", 2}}), shown_.fds())->error; };
+  EXPECT_EQ(claim(), "io.memio.PermissionDenied");
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = 2;
+  lock.l_len = 1;
+  const UniqueFd others(::open(("/proc/self/fd/" + std::to_string(shown_.leases.get())).c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::fcntl(others.get(), F_OFD_SETLK, &lock), 0);
+  EXPECT_EQ(claim(), "io.memio.PermissionDenied") << "it is another's";
+  ASSERT_EQ(::fcntl(shown_.leases.get(), F_OFD_SETLK, &lock), 0);
+  EXPECT_EQ(claim(), "io.memio.PermissionDenied") << "or may be";
+  lock.l_type = F_UNLCK;
+  ASSERT_EQ(::fcntl(others.get(), F_OFD_SETLK, &lock), 0);
+  EXPECT_EQ(claim(), "");
+  EXPECT_EQ(client.stat("shown")->region.handles, 2U);
+}
+
 TEST_F(Attach, NobodyCanSealALeaseTableAgainstOthers) {
   auto client = daemon_.connect();
   auto region = client.create("a", {.capacity = 16});
