@@ -370,11 +370,12 @@ std::uint64_t Region::clear_cell(std::uint32_t cell) noexcept {
   // The owner may have died after it changed a word and before it woke those who sleep on it, or after it was woken
   // itself in the place of another. So all are woken, whatever the words say; a wake too many harms nobody.
   wake_for_slots();
-  if (willed | free_writer_lock(cell)) ring();  // freed: it may have published without ringing
+  const bool freed = free_writer_lock(cell);
+  if (freed || willed) ring();  // freed: it may have published without ringing
   return armed;
 }
 
-// Whether it was this cell's.
+// Whether this cell's owner had it, or may have had it.
 bool Region::free_writer_lock(std::uint32_t cell) noexcept {
   if (sealed_) return true;  // its only writer was the creator
   std::uint32_t holder = directory_->writer.load(std::memory_order_seq_cst);

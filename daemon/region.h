@@ -202,8 +202,8 @@ class Region {
   format::LeaseTable* lease_table_ = nullptr;  // lease_table_size(cells)
   enum class CellState : std::uint8_t { free, taken, unclaimed };
   std::vector<CellState> cells_;
-  std::uint32_t tied_cells_ =
-      0;                       // no free cell from this index on can have an owner that lost its connection and lives
+  // No free cell from this index on can have an owner that lost its connection and lives.
+  std::uint32_t tied_cells_ = 0;
   std::uint64_t handles_ = 0;  // cells that are taken, the broker's own not counted
   std::optional<std::uint32_t> creator_cell_;
   std::chrono::microseconds unused_since_{};  // by CLOCK_MONOTONIC; 0: it is open
