@@ -46,7 +46,7 @@ Result<void> write_full(int fd, std::span<const std::byte> from, const std::stri
 }
 
 Result<void> close_file(UniqueFd file, const std::string& path) {
-  if (::close(file.release()) != 0 && errno != EINTR) return fail_errno(errno, "cannot write " + path);
+  if (!file.close() && errno != EINTR) return fail_errno(errno, "cannot write " + path);
   return {};
 }
 

@@ -34,6 +34,10 @@ class UniqueFd {
   // Gives the descriptor away: the caller must close it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
+  // Closes it, and says whether all went well that was done with it before: some file systems tell only now. If not,
+  // errno is close(2)'s; it is closed all the same.
+  [[nodiscard]] bool close() noexcept { return ::close(release()) == 0; }
+
   void reset(int fd = -1) noexcept {
     // Linux frees the descriptor even when close() reports an error, so there is nothing to try again.
     if (fd_ >= 0) ::close(fd_);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
+#include <cerrno>
 #include <type_traits>
 
 namespace memio {
@@ -40,6 +41,16 @@ TEST(UniqueFd, ClosesWhatItHadWhenItIsGivenAnother) {
   auto& itself = target;
   target = std::move(itself);
   EXPECT_TRUE(is_open(kept));
+}
+
+TEST(UniqueFd, SaysWhetherClosingWentWell) {
+  UniqueFd owner(::eventfd(0, EFD_CLOEXEC));
+  const int number = owner.get();
+  EXPECT_TRUE(owner.close());
+  EXPECT_FALSE(owner.valid());
+  EXPECT_FALSE(is_open(number));
+  EXPECT_FALSE(owner.close());
+  EXPECT_EQ(errno, EBADF);
 }
 
 TEST(UniqueFd, GivesItsDescriptorAwayOpen) {
