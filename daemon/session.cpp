@@ -248,7 +248,7 @@ Result<bool> Session::deliver(Delivery& delivery) {
       return fail(std::move(opened.error()));
     }
     to.region = item.region->info();
-    to.handle = std::move(opened->handle);
+    to.handle = opened->handle;
     std::ranges::move(opened->fds, std::back_inserter(fds));
   }
   if (receives_) {

@@ -121,6 +121,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // Has the connection on which it receives made later, for want of something that passes. False if it was wanted for
   // too long already.
   [[nodiscard]] bool open_mail_later() noexcept;
+  [[nodiscard]] bool mail_due() const noexcept { return mail_due_; }
   // If it is gone and can be looked for, looks now.
   void look_for_memiod();
   // The Client has gone: nothing is handed out any more.

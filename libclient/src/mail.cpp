@@ -54,7 +54,7 @@ void Mail::ask(std::uint64_t id, std::string_view method, JsonText parameters, s
       return update_interest();
     }
     // memiod had gone before, and has not had all of it: it is asked on another connection.
-    lose(std::move(sent.error()));
+    lose(sent.error());
   }
   if (state_ == State::closed) core_.look_for_memiod();
   keep();
@@ -116,7 +116,7 @@ void Mail::say(std::string text, std::vector<UniqueFd> fds, std::uint64_t id) {
   // Whoever may not be refused comes back with another connection.
   if (auto sent = channel_->send(std::move(text), std::move(fds)); !sent)
     return lose(Error{Errc::disconnected, 0, std::move(sent.error().message)});
-  if (auto flushed = channel_->flush(); !flushed) return lose(std::move(flushed.error()));
+  if (auto flushed = channel_->flush(); !flushed) return lose(flushed.error());
   update_interest();
 }
 
@@ -126,13 +126,13 @@ void Mail::open() {
 }
 
 void Mail::begin(Opened connection) {
-  if (auto made = make_blocking(connection.socket.get()); !made) return lose(std::move(made.error()));
+  if (auto made = make_blocking(connection.socket.get()); !made) return lose(made.error());
   channel_.emplace(std::move(connection.socket), client_limits);
   ++opened_;
   message_bytes_ = connection.message_bytes;
   wants_write_ = false;
   state_ = State::open;
-  if (auto added = core_.poll_mail(channel_->fd(), EPOLLIN); !added) return lose(std::move(added.error()));
+  if (auto added = core_.poll_mail(channel_->fd(), EPOLLIN); !added) return lose(added.error());
   say(text_of(protocol::receive_method, protocol::to_text(protocol::ReceiveParameters{}), true), {});
   for (auto& [id, text, fds] : std::exchange(outgoing_, {})) {
     if (state_ != State::open) return;
@@ -146,7 +146,7 @@ void Mail::begin(Opened connection) {
 void Mail::opened(Result<Opened> connection) noexcept {
   if (state_ != State::opening) return;
   try {
-    if (!connection) return lose(std::move(connection.error()));
+    if (!connection) return lose(connection.error());
     begin(std::move(*connection));
   } catch (const std::exception& error) {
     lose(Error{Errc::disconnected, 0, error.what()});
@@ -229,10 +229,11 @@ void Mail::resume() {
   for (const auto& [name, handler] : handlers_) handlers.push_back(handler->shared_from_this());
   std::vector<std::shared_ptr<Listener::Impl>> listeners;
   for (auto* listener : listeners_) listeners.push_back(listener->shared_from_this());
-  const auto end = [this](auto& one, Error error) {
-    // If memiod is lost once more it is asked again.
+  const auto end = [this](auto& one, const Error& error) {
+    // If memiod is lost once more it is asked again, and so it is if the connection is to be made later.
     if (error.code == Errc::disconnected && (core_.connected() || core_.will_come_back())) return;
-    one.ended = std::move(error);
+    if (error.code == Errc::out_of_resources && core_.mail_due()) return;
+    one.ended = error;
     make_ready(one);
   };
   const auto is_due = [](const auto& one) { return !one.ended && one.asked == MailSource::Asked::no; };
@@ -240,21 +241,21 @@ void Mail::resume() {
     if (is_due(*handler))
       ask_to_handle(
           handler,
-          [end, weak = std::weak_ptr(handler)](Result<Delivered> result) {
-            if (const auto one = weak.lock(); one && !result) end(*one, std::move(result.error()));
+          [end, weak = std::weak_ptr(handler)](const Result<Delivered>& result) {
+            if (const auto one = weak.lock(); one && !result) end(*one, result.error());
           },
           When::at_once);
   for (const auto& listener : listeners)
     if (is_due(*listener))
       ask_to_listen(
           listener,
-          [end, weak = std::weak_ptr(listener)](Result<Delivered> result) {
-            if (const auto one = weak.lock(); one && !result) end(*one, std::move(result.error()));
+          [end, weak = std::weak_ptr(listener)](const Result<Delivered>& result) {
+            if (const auto one = weak.lock(); one && !result) end(*one, result.error());
           },
           When::at_once);
 }
 
-void Mail::lose(Error reason) noexcept {
+void Mail::lose(const Error& reason) noexcept {
   if (state_ == State::closed) return;
   const bool was_open = state_ == State::open;
   if (was_open) core_.stop_polling(channel_->fd());
@@ -313,12 +314,12 @@ void Mail::pump(Wait wait) noexcept {
     auto flushed = channel_->flush();
     // Once: whoever waits for the socket is told if there is more.
     auto input = wait == Wait::yes ? channel_->wait_and_receive() : channel_->receive();
-    if (!input) return lose(std::move(input.error()));
+    if (!input) return lose(input.error());
     while (is_this() && channel_->has_next())
-      if (auto taken = take(*channel_->next()); !taken) return lose(std::move(taken.error()));
+      if (auto taken = take(*channel_->next()); !taken) return lose(taken.error());
     if (!is_this()) return;
     if (*input == Channel::Input::end) return lose(Error{Errc::disconnected, 0, "memiod closed the connection"});
-    if (!flushed) return lose(std::move(flushed.error()));
+    if (!flushed) return lose(flushed.error());
   } catch (const std::exception& error) {
     return lose(Error{Errc::disconnected, 0, error.what()});
   }

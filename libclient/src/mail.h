@@ -116,7 +116,7 @@ class Mail {
   // There is a connection to receive on, or there is none to be had.
   void opened(Result<Opened> connection) noexcept;
   // It is lost, and memiod is to have it back: if memiod only is gone, until it is back, otherwise for good.
-  void lose(Error reason) noexcept;
+  void lose(const Error& reason) noexcept;
   // Nobody will hand answers out any more.
   void forget_requests() noexcept { requests_.clear(); }
 

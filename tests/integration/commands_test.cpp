@@ -326,12 +326,12 @@ class LostMail : public CommandsBetween {
     client_.call_async("c", "null", std::move(options), [](const Result<CallAnswer>&) {});
     return std::move(*handler_->wait(long_enough)->attachments().at(0).take_region());
   }
-  void lose_mail() {
+  [[nodiscard]] int mail_socket() {
     auto sockets = sockets_of(other_);
     std::erase(sockets, own_.at(0));
-    ASSERT_EQ(sockets.size(), 1U);
-    ::shutdown(sockets[0], SHUT_RDWR);
+    return sockets.size() == 1 ? sockets[0] : -1;
   }
+  void lose_mail() { ASSERT_EQ(::shutdown(mail_socket(), SHUT_RDWR), 0); }
   static bool is_claimed(Region& came) {
     const auto& open = RegionAccess::open(came);
     return open.handle() && !open.on_mail();
@@ -380,6 +380,27 @@ TEST_F(LostMail, TwiceAtOnce) {
   dispatch_until(other_, [&] { return sockets_of(other_).size() > own_.size(); });
   lose_mail();
   expect_claimed_once(std::move(came));
+}
+
+TEST_F(LostMail, ItsHandlersComeBackWhenThereIsRoomForItsConnection) {
+  auto came = receive();
+  {
+    const int lost = mail_socket();
+    const NoRoomForFds no_room;
+    ASSERT_EQ(::shutdown(lost, SHUT_RDWR), 0);
+    std::array<Event, 4> events;
+    other_.dispatch(events);
+    const UniqueFd in_its_place(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+    ASSERT_EQ(in_its_place.get(), lost) << "it has asked for another";
+    ASSERT_TRUE(other_.list()) << "whose answer comes after that";
+  }
+  ASSERT_EQ(sockets_of(other_), own_) << "for which there was no room";
+  dispatch_until(other_, [&] { return sockets_of(other_).size() > own_.size(); });
+  // As soon as memiod has read that it handles the command, a call of it waits instead of failing.
+  ASSERT_TRUE(becomes([&] {
+    const auto answer = client_.call("c", "1", {.timeout = std::chrono::milliseconds(1)});
+    return answer.error().code == Errc::call_timed_out;
+  }));
 }
 
 TEST_F(LostMail, OneThatOnlyWaitsForCallsClaimsAsWell) {
