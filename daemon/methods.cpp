@@ -53,8 +53,7 @@ Result<Answer> open_handle(Context& context, const std::shared_ptr<broker::Regio
   if (auto room = context.session.check_room_for_fds(fd_count); !room) return fail(std::move(room.error()));
   auto opened = context.session.open_handle(region, access);
   if (!opened) return fail(std::move(opened.error()));
-  return Answer{to_text(OpenReply{.region = region->info(), .handle = opened->handle}),
-                std::move(opened->fds)};
+  return Answer{to_text(OpenReply{.region = region->info(), .handle = opened->handle}), std::move(opened->fds)};
 }
 
 constexpr std::size_t looks_a_call = 64;  // are as much work as a call, or less
