@@ -378,8 +378,7 @@ Result<std::size_t> ClientCore::add_subscription(Subscriber& subscriber, int doo
     return fail(std::move(added.error()));
   }
   // Whatever was published before now counts as a change, and the first look arms the doorbell.
-  make_ready(index);
-  call_again();
+  look_again(index);
   return index;
 }
 
@@ -398,18 +397,12 @@ void ClientCore::stop_polling(int fd) noexcept { ::epoll_ctl(epoll_.get(), EPOLL
 Result<void> ClientCore::add_watcher(Watcher::Impl& watcher) {
   watcher.source = add_source({.watcher = &watcher, .token = watcher.token});
   watcher.registered = true;
-  make_ready(watcher.source);  // start() may have read events already
-  call_again();
+  look_again(watcher.source);  // start() may have read events already
   return poll_watcher(watcher);
 }
 
 Result<void> ClientCore::poll_watcher(Watcher::Impl& watcher) noexcept {
   return poll_add(watcher.channel->fd(), EPOLLIN, key(Kind::watcher, watcher.source));
-}
-
-void ClientCore::make_ready(Watcher::Impl& watcher) noexcept {
-  make_ready(watcher.source);
-  call_again();
 }
 
 void ClientCore::remove_watcher(Watcher::Impl& watcher) noexcept {

@@ -90,6 +90,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // `doorbell` must not be in the epoll yet.
   Result<std::size_t> add_subscription(Subscriber& subscriber, int doorbell, Event::Kind kind, Token token);
   void remove_subscription(std::size_t index, int doorbell) noexcept;
+  // Has dispatch() look at a subscription or a watcher, whether its descriptor says so or not.
   void look_again(std::size_t index) noexcept;
   Result<void> add_watcher(Watcher::Impl& watcher);
   void remove_watcher(Watcher::Impl& watcher) noexcept;
@@ -99,8 +100,6 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   void begin_asking() noexcept;
   // Asks for a fresh connection for a watcher that lost its own.
   void resume(Watcher::Impl& watcher);
-  // It has something to tell.
-  void make_ready(Watcher::Impl& watcher) noexcept;
 
   // The connection on which it receives; made when first needed.
   Mail& mail();

@@ -53,7 +53,7 @@ void Watcher::Impl::lose(Error reason) noexcept {
   if (!registered || !core->will_come_back() || reason.code != Errc::disconnected) {
     ended = true;
     end_reason = std::move(reason);
-    if (registered) core->make_ready(*this);
+    if (registered) core->look_again(source);
     return;
   }
   // If memiod is gone too, the core resumes us when it has found it. Which of the two ends is noticed first is chance.

@@ -48,6 +48,13 @@ class MailTest : public DaemonTest {
     return client;
   }
 
+  // A client that may do what is granted, of what `from` may do.
+  static Client scoped(Client& from, std::vector<Grant> grants) {
+    auto socket = from.open_connection(std::move(grants));
+    EXPECT_TRUE(socket) << socket.error().text();
+    return std::move(*Client::adopt(std::move(*socket)));
+  }
+
   // Dispatches until `done`.
   template <class Done>
   static void dispatch_until(Client& client, Done done) {
